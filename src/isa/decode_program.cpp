@@ -1,0 +1,155 @@
+// The structure of a whole program: jump targets, subprograms, how each subprogram ends.
+#include "isa/decode.hpp"
+#include "support/try.hpp"
+
+#include <algorithm>
+
+namespace ebpfvm::isa {
+namespace {
+
+bool writes_dst(Shape shape) {
+    switch (shape) {
+    case Shape::AluImm:
+    case Shape::AluReg:
+    case Shape::Neg:
+    case Shape::Movsx:
+    case Shape::Swap:
+    case Shape::Load:
+    case Shape::LoadAcquire:
+    case Shape::Lddw:
+    case Shape::AddrSpaceCast:
+        return true;
+    case Shape::JmpImm:
+    case Shape::JmpReg:
+    case Shape::StoreImm:
+    case Shape::StoreReg:
+    case Shape::Atomic:
+    case Shape::AtomicFetch:
+    case Shape::StoreRelease:
+    case Shape::LdAbs:
+    case Shape::LdInd:
+    case Shape::Ja:
+    case Shape::Jal:
+    case Shape::MayGoto:
+    case Shape::CallHelper:
+    case Shape::CallLocal:
+    case Shape::CallKfunc:
+    case Shape::Callx:
+    case Shape::CallxImm:
+    case Shape::Exit:
+        return false;
+    }
+    std::unreachable();
+}
+
+bool writes_frame_pointer(const Decoded& insn) {
+    const Shape shape = info(insn.op).shape;
+    if (shape == Shape::AtomicFetch) { // the old value comes back in src; cmpxchg's in r0
+        return insn.src == kFramePointer && insn.op != Op::Cmpxchg32 && insn.op != Op::Cmpxchg64;
+    }
+    return writes_dst(shape) && insn.dst == kFramePointer;
+}
+
+// Where each insn starts: false for the second slot of an lddw.
+using Starts = std::vector<bool>;
+
+Expected<Starts> decode_all(std::span<const Insn> insns, std::vector<Decoded>& out) {
+    Starts starts(insns.size(), true);
+    out.reserve(insns.size());
+    for (std::size_t i = 0; i < insns.size(); ++i) {
+        TRY_ASSIGN(const Decoded insn, decode(insns, i));
+        if (writes_frame_pointer(insn)) {
+            return fail(Errc::InvalidInsn, "insn {}: frame pointer r10 is read only", i);
+        }
+        out.push_back(insn);
+        if (insn.slots == 2) {
+            starts[++i] = false;
+            out.push_back(insn);
+        }
+    }
+    return starts;
+}
+
+Expected<std::uint32_t> check_target(std::int64_t target, std::size_t from, const Starts& starts,
+                                     std::string_view what) {
+    if (target < 0 || std::uint64_t(target) >= starts.size()) {
+        return fail(Errc::InvalidInsn, "insn {}: {} to {} is outside the program (0 to {})", from,
+                    what, target, starts.size() - 1);
+    }
+    if (!starts[std::size_t(target)]) {
+        return fail(Errc::InvalidInsn, "insn {}: {} to {} lands in the middle of a lddw", from,
+                    what, target);
+    }
+    return std::uint32_t(target);
+}
+
+Expected<std::vector<std::uint32_t>> find_subprogs(const DecodedProgram& program,
+                                                   const Starts& starts,
+                                                   std::span<const std::uint32_t> extra) {
+    std::vector<std::uint32_t> entries{0};
+    for (const std::uint32_t entry : extra) {
+        TRY_ASSIGN(const auto target, check_target(entry, entry, starts, "subprogram entry"));
+        entries.push_back(target);
+    }
+    for (std::size_t i = 0; i < program.insns.size(); ++i) {
+        const Decoded& insn = program.insns[i];
+        if (!starts[i] || (insn.op != Op::CallLocal && insn.op != Op::LddwFunc)) {
+            continue;
+        }
+        const auto what = insn.op == Op::CallLocal ? "call" : "function address";
+        TRY_ASSIGN(const auto target, check_target(target_of(insn, i), i, starts, what));
+        entries.push_back(target);
+    }
+    std::ranges::sort(entries);
+    entries.erase(std::ranges::unique(entries).begin(), entries.end());
+    return entries;
+}
+
+Expected<void> check_subprog(const DecodedProgram& program, const Starts& starts,
+                             std::uint32_t begin, std::uint32_t end) {
+    std::size_t last = begin;
+    for (std::size_t i = begin; i < end; ++i) {
+        if (!starts[i]) {
+            continue;
+        }
+        last = i;
+        const Decoded& insn = program.insns[i];
+        if (!is_jump(info(insn.op).shape)) {
+            continue;
+        }
+        TRY_ASSIGN(const auto target, check_target(target_of(insn, i), i, starts, "jump"));
+        if (target < begin || target >= end) {
+            return fail(Errc::InvalidInsn, "insn {}: jump to {} leaves its subprogram ({} to {})",
+                        i, target, begin, end - 1);
+        }
+    }
+    const Op op = program.insns[last].op;
+    if (op != Op::Exit && op != Op::Ja && op != Op::Jal) {
+        return fail(Errc::InvalidInsn, "insn {}: last insn is not an exit or jump", last);
+    }
+    return {};
+}
+
+} // namespace
+
+Expected<DecodedProgram> decode_program(std::span<const Insn> insns,
+                                        std::span<const std::uint32_t> extra_entries) {
+    if (insns.empty()) {
+        return fail(Errc::InvalidInsn, "program has no insns");
+    }
+    if (insns.size() > kMaxInsns) {
+        return fail(Errc::LimitExceeded, "program has {} insns, at most {} are allowed",
+                    insns.size(), kMaxInsns);
+    }
+    DecodedProgram program;
+    TRY_ASSIGN(const Starts starts, decode_all(insns, program.insns));
+    TRY_ASSIGN(program.subprogs, find_subprogs(program, starts, extra_entries));
+    for (std::size_t i = 0; i < program.subprogs.size(); ++i) {
+        const auto end =
+            i + 1 < program.subprogs.size() ? program.subprogs[i + 1] : std::uint32_t(insns.size());
+        TRY(check_subprog(program, starts, program.subprogs[i], end));
+    }
+    return program;
+}
+
+} // namespace ebpfvm::isa

@@ -1,0 +1,113 @@
+// The dense operation numbers and what the encoding of each demands, all from tables/insn.def.
+#pragma once
+
+#include "ebpfvm/insn.hpp"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace ebpfvm::isa {
+
+/// Every operation with its width and operand form: Add32Imm, Ldxb, FetchAdd64, Jeq64Reg, Exit...
+enum class Op : std::uint8_t {
+#define EBPFVM_ALU(name, ...) name##32Imm, name##32Reg, name##64Imm, name##64Reg,
+#define EBPFVM_NEG(name, ...) name##32, name##64,
+#define EBPFVM_MOVSX(name, ...) name,
+#define EBPFVM_SWAP(name, ...) name,
+#define EBPFVM_JMP(name, ...) name##32Imm, name##32Reg, name##64Imm, name##64Reg,
+#define EBPFVM_LOAD(name, ...) name,
+#define EBPFVM_STORE(name, ...) name##Imm, name##Reg,
+#define EBPFVM_ATOMIC(name, ...) name##32, name##64,
+#define EBPFVM_ATOMIC_FETCH(name, ...) name##32, name##64,
+#define EBPFVM_LOAD_ACQUIRE(name, ...) name,
+#define EBPFVM_STORE_RELEASE(name, ...) name,
+#define EBPFVM_LDDW(name, ...) name,
+#define EBPFVM_LDPKT(name, ...) name,
+#define EBPFVM_CONTROL(name, ...) name,
+#include "ebpfvm/tables/insn.def"
+};
+
+inline constexpr unsigned kOpCount = 0
+#define EBPFVM_ALU(...) +4
+#define EBPFVM_NEG(...) +2
+#define EBPFVM_MOVSX(...) +1
+#define EBPFVM_SWAP(...) +1
+#define EBPFVM_JMP(...) +4
+#define EBPFVM_LOAD(...) +1
+#define EBPFVM_STORE(...) +2
+#define EBPFVM_ATOMIC(...) +2
+#define EBPFVM_ATOMIC_FETCH(...) +2
+#define EBPFVM_LOAD_ACQUIRE(...) +1
+#define EBPFVM_STORE_RELEASE(...) +1
+#define EBPFVM_LDDW(...) +1
+#define EBPFVM_LDPKT(...) +1
+#define EBPFVM_CONTROL(...) +1
+#include "ebpfvm/tables/insn.def"
+    ;
+
+/// Which operands an instruction has; decides how it is written and read as text.
+enum class Shape : std::uint8_t {
+    AluImm,       ///< dst op= imm
+    AluReg,       ///< dst op= src
+    Neg,          ///< dst = -dst
+    Movsx,        ///< dst = (sN)src
+    Swap,         ///< dst = be16 dst
+    JmpImm,       ///< if dst op imm goto off
+    JmpReg,       ///< if dst op src goto off
+    Load,         ///< dst = *(T *)(src + off)
+    StoreImm,     ///< *(T *)(dst + off) = imm
+    StoreReg,     ///< *(T *)(dst + off) = src
+    Atomic,       ///< lock *(T *)(dst + off) op= src
+    AtomicFetch,  ///< src = atomic_fetch_op((T *)(dst + off), src); xchg and cmpxchg likewise
+    LoadAcquire,  ///< dst = load_acquire((T *)(src + off))
+    StoreRelease, ///< store_release((T *)(dst + off), src)
+    Lddw,         ///< dst = imm64 ll, or map(imm) and kin
+    LdAbs,        ///< r0 = *(T *)skb[imm]
+    LdInd,        ///< r0 = *(T *)skb[src + imm]
+    Ja,           ///< goto off
+    Jal,          ///< gotol imm
+    MayGoto,      ///< may_goto off
+    CallHelper,   ///< call imm
+    CallLocal,    ///< call pc+imm
+    CallKfunc,    ///< call kfunc imm (off: index of the BTF it is in)
+    Callx,        ///< callx dst
+    CallxImm,     ///< callx, register number in imm
+    Exit,         ///< exit
+    AddrSpaceCast ///< dst = addr_space_cast(src, imm >> 16, imm & 0xffff)
+};
+
+/// What a field of the encoding may hold.
+enum class Field : std::uint8_t {
+    Fixed,  ///< exactly the row's value; zero for a reserved field
+    Operand ///< anything; a register must be r0..r10
+};
+
+/// One operation's encoding. `*_value` is the required value where the field is Fixed.
+struct OpInfo {
+    Op op;
+    std::string_view name; ///< "Add32Imm"
+    Shape shape;
+    bool is_64; ///< operates on (or compares, or stores) 64-bit values
+    std::uint8_t code;
+    Field dst, src, off, imm;
+    std::uint8_t src_value;
+    std::int16_t off_value;
+    std::int32_t imm_value;
+    std::string_view text;
+};
+
+/// The row of an operation.
+[[nodiscard]] const OpInfo& info(Op op);
+
+/// All rows, in the order of Op.
+[[nodiscard]] const std::array<OpInfo, kOpCount>& all_ops();
+
+/// True for the shapes whose target is another insn of the same subprogram.
+[[nodiscard]] constexpr bool is_jump(Shape shape) {
+    return shape == Shape::JmpImm || shape == Shape::JmpReg || shape == Shape::Ja ||
+           shape == Shape::Jal || shape == Shape::MayGoto;
+}
+
+} // namespace ebpfvm::isa
