@@ -1,0 +1,261 @@
+// Helpers and host functions: prototypes, and the table that binds numbers and names to code.
+#pragma once
+
+#include "ebpfvm/error.hpp"
+#include "ebpfvm/run.hpp"
+
+#include <array>
+#include <concepts>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace ebpfvm {
+
+/// What an argument must be. The kernel's ARG_* kinds; checked before every call in checked mode.
+enum class ArgType : std::uint8_t {
+    None,                 ///< the helper has no such argument
+    Anything,             ///< any initialised value
+    ConstMapPtr,          ///< one of the program's maps
+    PtrToMapKey,          ///< key_size readable bytes (of the map in an earlier argument)
+    PtrToMapValue,        ///< value_size readable bytes
+    PtrToMem,             ///< readable bytes; the next argument is their number, or size is fixed
+    PtrToMemOrNull,       ///< the same, or 0
+    PtrToUninitMem,       ///< writable bytes that the helper fills
+    PtrToWritableMem,     ///< readable and writable bytes
+    ConstSize,            ///< size of the memory before it, at least 1
+    ConstSizeOrZero,      ///< the same, may be 0
+    ConstAllocSizeOrZero, ///< size of the memory that the helper returns
+    PtrToCtx,             ///< the context of this run
+    PtrToRingbufMem,      ///< a record from ringbuf_reserve, at its start
+};
+
+enum class RetType : std::uint8_t {
+    Integer,
+    Void, ///< r0 is not meaningful after the call (0 here)
+    PtrToMapValueOrNull,
+    PtrToRingbufMemOrNull,
+    PtrToMemOrNull, ///< memory the function has granted, HelperProto::ret_size bytes
+};
+
+inline constexpr unsigned kMaxArgs = 5;
+
+struct HelperProto {
+    std::string name;
+    RetType ret = RetType::Integer;
+    std::array<ArgType, kMaxArgs> args{};
+    /// Fixed size of a PtrToMem-kind argument that has no size argument; else 0.
+    std::array<std::uint32_t, kMaxArgs> arg_sizes{};
+    std::uint32_t ret_size = 0; ///< for PtrToMemOrNull
+
+    bool operator==(const HelperProto&) const = default;
+};
+
+/// r1..r5 as the program left them. Pointers are plain addresses; in checked mode they have been
+/// checked against the prototype.
+using HelperFn = std::uint64_t (*)(CallContext& call, std::uint64_t r1, std::uint64_t r2,
+                                   std::uint64_t r3, std::uint64_t r4, std::uint64_t r5);
+
+struct Helper {
+    HelperProto proto;
+    HelperFn fn = nullptr;
+    std::shared_ptr<void> data; ///< CallContext::data() during calls
+};
+
+/// The helper that ends in a tail call is part of the engines; its row has no function.
+inline constexpr std::uint32_t kTailCallId = 12;
+
+namespace detail {
+template <class F>
+struct HostFunction;
+}
+
+/// Which functions programs may call: by number (`call 5`) and by name (extern functions, kfunc
+/// style). A value type; programs keep the entries they were loaded with.
+class HelperTable {
+  public:
+    /// The built-in helpers of tables/helpers.def.
+    [[nodiscard]] static HelperTable defaults();
+    /// No helper at all.
+    HelperTable() = default;
+
+    /// Binds `id`, replacing what was there. Errors: Errc::InvalidArgument if the prototype is
+    /// inconsistent (a size without memory before it, a gap between arguments).
+    Expected<void> add(std::uint32_t id, Helper helper);
+    /// Binds the name in helper.proto.
+    Expected<void> add(Helper helper);
+
+    /// Registers a C++ function under a name, deriving the prototype from its type:
+    ///   integers, enums, bool  -> Anything        const T*          -> PtrToMem of sizeof(T)
+    ///   std::span<const byte>  -> PtrToMem, size  T*                -> PtrToWritableMem of
+    ///   sizeof(T) std::span<byte>        -> PtrToWritableMem, size
+    /// A first parameter CallContext& receives the caller. Returns an integer, enum, bool or void.
+    ///     table.add_function("host_add", [](std::uint64_t a, std::uint64_t b) { return a + b; });
+    template <class F>
+    Expected<void> add_function(std::string name, F function) {
+        return add(detail::HostFunction<F>::make(std::move(name), std::move(function)));
+    }
+    /// The same under a number, as `static long (*host_add)(long, long) = (void *)0x10000;` calls
+    /// it.
+    template <class F>
+    Expected<void> add_function(std::uint32_t id, std::string name, F function) {
+        return add(id, detail::HostFunction<F>::make(std::move(name), std::move(function)));
+    }
+
+    [[nodiscard]] const Helper* find(std::uint32_t id) const;
+    [[nodiscard]] const Helper* find(std::string_view name) const; ///< among those bound by name
+    [[nodiscard]] const std::map<std::uint32_t, Helper>& by_id() const { return by_id_; }
+    [[nodiscard]] const std::map<std::string, Helper, std::less<>>& by_name() const {
+        return by_name_;
+    }
+
+  private:
+    std::map<std::uint32_t, Helper> by_id_;
+    std::map<std::string, Helper, std::less<>> by_name_;
+};
+
+/// Name of a helper number of the kernel that tables/helpers.def knows; "" otherwise.
+[[nodiscard]] std::string_view helper_name(std::uint32_t id);
+
+namespace detail {
+
+// How one C++ parameter reads from the argument registers.
+template <class T>
+struct Param {
+    static_assert(std::is_integral_v<T> || std::is_enum_v<T>,
+                  "a host function takes integers, enums, T*, const T* and spans of std::byte");
+    static constexpr unsigned kRegs = 1;
+    static void describe(HelperProto& proto, unsigned at) { proto.args[at] = ArgType::Anything; }
+    static T read(const std::uint64_t* regs) { return static_cast<T>(regs[0]); }
+};
+template <class T>
+struct Param<T*> {
+    using Object = std::remove_cv_t<T>;
+    static_assert(std::is_trivially_copyable_v<Object>, "programs share plain data only");
+    static constexpr unsigned kRegs = 1;
+    static void describe(HelperProto& proto, unsigned at) {
+        proto.args[at] = std::is_const_v<T> ? ArgType::PtrToMem : ArgType::PtrToWritableMem;
+        proto.arg_sizes[at] = sizeof(Object);
+    }
+    static T* read(const std::uint64_t* regs) { return reinterpret_cast<T*>(regs[0]); }
+};
+template <class Byte>
+requires std::same_as<std::remove_const_t<Byte>, std::byte>
+struct Param<std::span<Byte>> {
+    static constexpr unsigned kRegs = 2;
+    static void describe(HelperProto& proto, unsigned at) {
+        proto.args[at] = std::is_const_v<Byte> ? ArgType::PtrToMem : ArgType::PtrToWritableMem;
+        if (at + 1 < kMaxArgs) {
+            proto.args[at + 1] = ArgType::ConstSizeOrZero;
+        }
+    }
+    static std::span<Byte> read(const std::uint64_t* regs) {
+        return {reinterpret_cast<Byte*>(regs[0]), static_cast<std::size_t>(regs[1])};
+    }
+};
+
+template <class F, class R, class... Args>
+struct HostFunctionOf {
+    static constexpr unsigned kRegs = (Param<Args>::kRegs + ... + 0);
+    static_assert(kRegs <= kMaxArgs, "a program passes at most five registers");
+    static_assert(std::is_void_v<R> || std::is_integral_v<R> || std::is_enum_v<R>,
+                  "a host function returns an integer, an enum or nothing");
+
+    static HelperProto proto(std::string name) {
+        HelperProto result{.name = std::move(name),
+                           .ret = std::is_void_v<R> ? RetType::Void : RetType::Integer};
+        unsigned at = 0;
+        ((Param<Args>::describe(result, at), at += Param<Args>::kRegs), ...);
+        return result;
+    }
+
+    template <bool kWithContext>
+    static std::uint64_t call(CallContext& context, std::uint64_t r1, std::uint64_t r2,
+                              std::uint64_t r3, std::uint64_t r4, std::uint64_t r5) {
+        const std::uint64_t regs[kMaxArgs] = {r1, r2, r3, r4, r5};
+        F& function = *static_cast<F*>(context.data());
+        return apply<kWithContext>(function, context, regs, std::index_sequence_for<Args...>{});
+    }
+
+  private:
+    // First register of each parameter: the sum of the widths before it.
+    static constexpr auto first_regs() {
+        std::array<unsigned, sizeof...(Args) + 1> firsts{};
+        unsigned i = 0;
+        unsigned at = 0;
+        ((firsts[i++] = at, at += Param<Args>::kRegs), ...);
+        return firsts;
+    }
+    template <bool kWithContext, std::size_t... I>
+    static std::uint64_t apply(F& function, [[maybe_unused]] CallContext& context,
+                               [[maybe_unused]] const std::uint64_t* regs,
+                               std::index_sequence<I...>) {
+        [[maybe_unused]] constexpr auto kFirst = first_regs();
+        const auto invoke = [&]() -> R {
+            if constexpr (kWithContext) {
+                return function(context, Param<Args>::read(regs + kFirst[I])...);
+            } else {
+                return function(Param<Args>::read(regs + kFirst[I])...);
+            }
+        };
+        if constexpr (std::is_void_v<R>) {
+            invoke();
+            return 0;
+        } else {
+            return static_cast<std::uint64_t>(invoke());
+        }
+    }
+};
+
+template <class F, class Signature>
+struct SplitContext;
+template <class F, class R, class... Args>
+struct SplitContext<F, R(Args...)> {
+    using Of = HostFunctionOf<F, R, std::remove_cv_t<Args>...>;
+    static constexpr bool kWithContext = false;
+};
+template <class F, class R, class... Args>
+struct SplitContext<F, R(CallContext&, Args...)> {
+    using Of = HostFunctionOf<F, R, std::remove_cv_t<Args>...>;
+    static constexpr bool kWithContext = true;
+};
+
+template <class T>
+struct SignatureOf; // of the call operator, or of a function pointer
+template <class C, class R, class... A>
+struct SignatureOf<R (C::*)(A...)> : std::type_identity<R(A...)> {};
+template <class C, class R, class... A>
+struct SignatureOf<R (C::*)(A...) const> : std::type_identity<R(A...)> {};
+template <class C, class R, class... A>
+struct SignatureOf<R (C::*)(A...) noexcept> : std::type_identity<R(A...)> {};
+template <class C, class R, class... A>
+struct SignatureOf<R (C::*)(A...) const noexcept> : std::type_identity<R(A...)> {};
+template <class R, class... A>
+struct SignatureOf<R (*)(A...)> : std::type_identity<R(A...)> {};
+template <class R, class... A>
+struct SignatureOf<R (*)(A...) noexcept> : std::type_identity<R(A...)> {};
+
+template <class F>
+struct CallSignature : SignatureOf<decltype(&F::operator())> {};
+template <class F>
+requires std::is_pointer_v<F>
+struct CallSignature<F> : SignatureOf<F> {
+};
+
+template <class F>
+struct HostFunction {
+    using Split = SplitContext<F, typename CallSignature<F>::type>;
+    static Helper make(std::string name, F function) {
+        return {.proto = Split::Of::proto(std::move(name)),
+                .fn = &Split::Of::template call<Split::kWithContext>,
+                .data = std::make_shared<F>(std::move(function))};
+    }
+};
+
+} // namespace detail
+} // namespace ebpfvm

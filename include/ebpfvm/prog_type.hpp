@@ -1,0 +1,91 @@
+// Program types: what r1 points to, which of its fields exist, and how they map to the host's
+// struct.
+#pragma once
+
+#include "ebpfvm/run.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ebpfvm {
+
+/// The kernel's numbers; hosts number their own types from kFirstHostProgType.
+enum class ProgType : std::uint32_t {
+    Unspec = 0,
+#define EBPFVM_PROG_TYPE(name, id, text, ctx) name = id,
+#include "ebpfvm/tables/prog_types.def"
+};
+inline constexpr std::uint32_t kFirstHostProgType = 0x10000;
+
+/// What a field of the context holds.
+enum class CtxFieldKind : std::uint8_t {
+    Scalar,
+    Packet,     ///< reads as a pointer to the packet's first byte; 4 bytes wide in the uapi struct
+    PacketMeta, ///< to the first byte of its metadata
+    PacketEnd,  ///< to the byte after its last
+    PacketLen,  ///< number of bytes in the packet
+};
+
+/// One field of the struct that programs see, and where the host's struct has it.
+struct CtxField {
+    std::string name;
+    std::uint32_t off = 0; ///< in the struct that programs see
+    std::uint32_t size =
+        0; ///< there; narrower aligned loads inside it are allowed, stores are whole
+    CtxFieldKind kind = CtxFieldKind::Scalar;
+    Access access = Access::Read;
+    std::uint32_t host_off = 0;  ///< in the host's struct (Scalar only)
+    std::uint32_t host_size = 0; ///< 1, 2, 4 or 8; the value is zero extended or truncated
+};
+
+/// The context of a program type.
+struct CtxLayout {
+    std::string name;             ///< "xdp_md"
+    std::uint32_t size = 0;       ///< of the struct that programs see
+    std::vector<CtxField> fields; ///< ascending by off; empty: see `plain`
+    /// Plain memory: programs access the host's object directly, `size` bytes (0: as many as the
+    /// caller of run() passes), with this right.
+    Access plain = Access::None;
+    /// The host's object starts with a Packet.
+    bool has_packet = false;
+    Access packet_access = Access::None; ///< right of programs on packet bytes
+
+    /// The field that holds [off, off + size), or nullptr.
+    [[nodiscard]] const CtxField* find(std::uint64_t off, std::uint64_t size) const;
+};
+
+struct ProgTypeInfo {
+    ProgType type = ProgType::Unspec;
+    std::string name;                  ///< "xdp"
+    std::vector<std::string> sections; ///< ELF section names, alone or as prefix before '/' or '.'
+    /// Absent: known by name, cannot run here.
+    std::optional<CtxLayout> ctx;
+};
+
+/// The program types a host knows: the kernel's, and its own.
+class ProgTypeTable {
+  public:
+    /// All types of tables/prog_types.def.
+    ProgTypeTable();
+
+    /// Adds a type of the host's. Errors: Errc::InvalidArgument if the number is below
+    /// kFirstHostProgType or taken, a name or section is taken, or the layout contradicts itself.
+    Expected<void> add(ProgTypeInfo info);
+
+    [[nodiscard]] const ProgTypeInfo* find(ProgType type) const;
+    [[nodiscard]] const ProgTypeInfo* find(std::string_view name) const;
+    /// The type that programs in an ELF section have; Unspec if none claims the name.
+    [[nodiscard]] ProgType type_of_section(std::string_view section) const;
+
+  private:
+    std::map<ProgType, ProgTypeInfo> types_;
+};
+
+/// "xdp"; "unspec" or "host-defined" for numbers outside the table.
+[[nodiscard]] std::string_view name_of(ProgType type);
+
+} // namespace ebpfvm

@@ -1,0 +1,134 @@
+// The virtual machine: objects become modules (maps and executables); executables run.
+#pragma once
+
+#include "ebpfvm/helper.hpp"
+#include "ebpfvm/object.hpp"
+#include "ebpfvm/prog_type.hpp"
+#include "ebpfvm/run.hpp"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ebpfvm {
+
+struct VmOptions {
+    /// Virtual CPUs: copies in per-cpu maps, and how many runs of programs that use them go on at
+    /// once (further ones wait). 0: one per host CPU.
+    std::uint32_t cpus = 0;
+    /// Insns a run may execute before FaultKind::BudgetExhausted.
+    std::uint64_t insn_budget = 1'000'000'000;
+    std::uint64_t max_map_bytes = std::uint64_t{4} << 30; ///< per map
+    Environment environment;
+};
+
+/// A named piece of host memory that programs reach as `extern int name __ksym;`.
+struct HostVariable {
+    std::span<std::byte> memory; ///< must outlive all modules that use it
+    Access access = Access::Read;
+};
+
+struct LoadOptions {
+    /// Only these programs (by name), and those they reach through prog arrays; empty: all.
+    std::vector<std::string> programs;
+    /// Maps to use instead of creating them, by name: shared between modules, kept across reloads.
+    /// Type, key and value size and max_entries must be equal.
+    std::map<std::string, std::shared_ptr<Map>, std::less<>> maps;
+    std::map<std::string, HostVariable, std::less<>> variables;
+};
+
+struct RunOptions {
+    /// Overrides VmOptions::insn_budget; 0 keeps it.
+    std::uint64_t insn_budget = 0;
+    /// The virtual CPU to occupy; the caller sees to it that no two runs share one at a time. -1:
+    /// any free one, if the program needs one at all.
+    std::int32_t cpu = -1;
+};
+
+namespace vm {
+class CpuSlots;
+struct ModuleState;
+struct LoadedProgram;
+} // namespace vm
+
+/// A program ready to run: immutable, cheap to copy, safe to run from many threads at once. It
+/// keeps its module's maps alive. run() allocates nothing.
+class Executable {
+  public:
+    [[nodiscard]] const Program& program() const;
+
+    /// Runs an XDP program. Errors of use (another program type) end as FaultKind::BadCtxAccess.
+    RunResult run(XdpCtx& ctx, const RunOptions& options = {}) const;
+    /// Runs a socket_filter, sched_cls or sched_act program.
+    RunResult run(SkbCtx& ctx, const RunOptions& options = {}) const;
+    /// Runs a program of a host-defined or unspecified type: r1 = memory, r2 = its size; both 0 if
+    /// it is empty.
+    RunResult run(std::span<std::byte> memory, const RunOptions& options = {}) const;
+    /// Runs a program of a host-defined type whose CtxLayout describes T.
+    template <class T>
+    requires std::is_class_v<T> RunResult run(T& ctx, const RunOptions& options = {})
+    const { return run_ctx(&ctx, sizeof(T), options); }
+
+  private:
+    friend class Module;
+    Executable(std::shared_ptr<const vm::ModuleState> module, const vm::LoadedProgram& program)
+        : module_(std::move(module)), program_(&program) {}
+    RunResult run_ctx(void* ctx, std::size_t size, const RunOptions& options) const;
+
+    std::shared_ptr<const vm::ModuleState> module_;
+    const vm::LoadedProgram* program_;
+};
+
+/// The maps and executables of one loaded object.
+class Module {
+  public:
+    /// By name (or section, see Object::find_program). Errors: Errc::NotFound, listing what there
+    /// is.
+    [[nodiscard]] Expected<Executable> program(std::string_view name) const;
+    [[nodiscard]] std::vector<Executable> programs() const;
+    /// By name. Errors: Errc::NotFound.
+    [[nodiscard]] Expected<std::shared_ptr<Map>> map(std::string_view name) const;
+    /// In the order of Object::maps(); entries of maps no loaded program can reach exist as well.
+    [[nodiscard]] const std::vector<std::shared_ptr<Map>>& maps() const;
+    [[nodiscard]] const Object& object() const;
+
+    /// Puts a program into a slot of a prog_array, for tail calls. The program type must be the
+    /// same as that of programs already there. Errors: Errc::InvalidArgument.
+    Expected<void> set_tail_call(Map& prog_array, std::uint32_t index, const Executable& target);
+
+  private:
+    friend class Vm;
+    explicit Module(std::shared_ptr<const vm::ModuleState> state) : state_(std::move(state)) {}
+    std::shared_ptr<const vm::ModuleState> state_;
+};
+
+/// A virtual machine: what programs may call and which types there are. Modules are independent of
+/// it once loaded. Not thread-safe itself; what it loads is.
+class Vm {
+  public:
+    explicit Vm(VmOptions options = {});
+
+    /// Functions that programs loaded from now on may call.
+    [[nodiscard]] HelperTable& helpers() { return helpers_; }
+    [[nodiscard]] ProgTypeTable& prog_types() { return prog_types_; }
+    [[nodiscard]] const VmOptions& options() const { return options_; }
+
+    /// Creates the maps of `object` and prepares its programs to run in checked mode: every access
+    /// is bounds-checked, the number of insns is limited, and nothing the program does harms the
+    /// host. Errors: Errc::InvalidInsn, Unresolved (helper, function or variable the host lacks),
+    /// and those of create_map(). Nothing is kept on error.
+    [[nodiscard]] Expected<Module> load(const Object& object, const LoadOptions& options = {});
+
+  private:
+    VmOptions options_;
+    HelperTable helpers_;
+    ProgTypeTable prog_types_;
+    std::shared_ptr<const Environment> environment_;
+    std::shared_ptr<vm::CpuSlots> cpu_slots_;
+};
+
+} // namespace ebpfvm
