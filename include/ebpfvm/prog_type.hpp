@@ -28,6 +28,7 @@ enum class CtxFieldKind : std::uint8_t {
     PacketMeta, ///< to the first byte of its metadata
     PacketEnd,  ///< to the byte after its last
     PacketLen,  ///< number of bytes in the packet
+    Bytes,      ///< any access inside it, as to an array of bytes (cb[])
 };
 
 /// One field of the struct that programs see, and where the host's struct has it.
@@ -38,9 +39,13 @@ struct CtxField {
         0; ///< there; narrower aligned loads inside it are allowed, stores are whole
     CtxFieldKind kind = CtxFieldKind::Scalar;
     Access access = Access::Read;
-    std::uint32_t host_off = 0;  ///< in the host's struct (Scalar only)
-    std::uint32_t host_size = 0; ///< 1, 2, 4 or 8; the value is zero extended or truncated
+    std::uint32_t host_off = 0; ///< in the host's struct (Scalar and Bytes)
+    std::uint32_t host_size =
+        0; ///< 1, 2, 4 or 8 (Bytes: any); values are zero extended or truncated
 };
+
+/// Largest struct that programs see through a table of fields.
+inline constexpr std::uint32_t kMaxCtxSize = 1024;
 
 /// The context of a program type.
 struct CtxLayout {

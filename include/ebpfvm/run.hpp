@@ -79,7 +79,6 @@ enum class FaultKind : std::uint8_t {
     BadCallTarget,   ///< callx to something that is neither a function nor a helper
     CallDepth,       ///< more than 8 frames
     BudgetExhausted, ///< instruction budget used up
-    BadInsn,         ///< insn that this engine cannot run (addr_space_cast without an arena)
     HelperAbort,     ///< a host function ended the run
     UnreleasedRef,   ///< ended while it still held a ringbuf record
 };

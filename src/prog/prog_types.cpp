@@ -1,0 +1,166 @@
+// The table of program types: the kernel's rows, and what a host adds.
+#include "ebpfvm/prog_type.hpp"
+#include "prog/ctx_layouts.hpp"
+#include "support/bits.hpp"
+#include "support/try.hpp"
+
+#include <algorithm>
+
+namespace ebpfvm {
+namespace {
+
+enum class Match : std::uint8_t { Exact, Prefix };
+
+struct SectionRow {
+    std::string_view section;
+    Match match;
+    ProgType type;
+};
+
+constexpr SectionRow kSections[] = {
+#define EBPFVM_SECTION(section, match, type) {section, Match::match, ProgType::type},
+#include "ebpfvm/tables/prog_types.def"
+};
+
+bool matches(std::string_view section, std::string_view name) {
+    return section == name || (section.starts_with(name) &&
+                               (section[name.size()] == '/' || section[name.size()] == '.'));
+}
+
+Expected<void> check_field(const CtxLayout& layout, const CtxField& field, std::uint32_t end) {
+    if (field.size == 0 || !fits(field.off, field.size, layout.size)) {
+        return fail(Errc::InvalidArgument, "ctx {}: field {} at {} size {} does not fit size {}",
+                    layout.name, field.name, field.off, field.size, layout.size);
+    }
+    if (field.off < end) {
+        return fail(Errc::InvalidArgument, "ctx {}: field {} at {} overlaps the one before it",
+                    layout.name, field.name, field.off);
+    }
+    const bool is_pointer = field.kind == CtxFieldKind::Packet ||
+                            field.kind == CtxFieldKind::PacketMeta ||
+                            field.kind == CtxFieldKind::PacketEnd;
+    const bool is_packet = is_pointer || field.kind == CtxFieldKind::PacketLen;
+    if (is_packet && !layout.has_packet) {
+        return fail(Errc::InvalidArgument, "ctx {}: field {} needs a packet", layout.name,
+                    field.name);
+    }
+    if (is_packet && field.access != Access::Read) {
+        return fail(Errc::InvalidArgument, "ctx {}: field {} can only be read", layout.name,
+                    field.name);
+    }
+    if (field.kind == CtxFieldKind::Scalar &&
+        (!std::has_single_bit(field.host_size) || field.host_size > 8)) {
+        return fail(Errc::InvalidArgument, "ctx {}: field {}: host size {} is not 1, 2, 4 or 8",
+                    layout.name, field.name, field.host_size);
+    }
+    if (field.kind == CtxFieldKind::Bytes && field.host_size != field.size) {
+        return fail(Errc::InvalidArgument, "ctx {}: field {}: host size {} is not {}", layout.name,
+                    field.name, field.host_size, field.size);
+    }
+    return {};
+}
+
+Expected<void> check_layout(const CtxLayout& layout) {
+    if (layout.size > kMaxCtxSize && !layout.fields.empty()) {
+        return fail(Errc::InvalidArgument, "ctx {}: size {} is above {}", layout.name, layout.size,
+                    kMaxCtxSize);
+    }
+    if (!layout.fields.empty() && layout.plain != Access::None) {
+        return fail(Errc::InvalidArgument, "ctx {}: both fields and plain access", layout.name);
+    }
+    std::uint32_t end = 0;
+    for (const CtxField& field : layout.fields) {
+        TRY(check_field(layout, field, end));
+        end = field.off + field.size;
+    }
+    return {};
+}
+
+} // namespace
+
+const CtxField* CtxLayout::find(std::uint64_t off, std::uint64_t bytes) const {
+    const auto after = std::ranges::upper_bound(fields, off, {}, &CtxField::off);
+    if (after == fields.begin()) {
+        return nullptr;
+    }
+    const CtxField& field = *std::prev(after);
+    return fits(off - field.off, bytes, field.size) ? &field : nullptr;
+}
+
+ProgTypeTable::ProgTypeTable() {
+#define EBPFVM_PROG_TYPE(name, id, text, ctx)                                                      \
+    types_[ProgType::name] = {ProgType::name, text, {}, prog::make_##ctx()};
+#include "ebpfvm/tables/prog_types.def"
+    for (const SectionRow& row : kSections) {
+        types_[row.type].sections.emplace_back(row.section);
+    }
+}
+
+Expected<void> ProgTypeTable::add(ProgTypeInfo info) {
+    if (std::to_underlying(info.type) < kFirstHostProgType) {
+        return fail(Errc::InvalidArgument, "program type {}: number {} is below {:#x}", info.name,
+                    std::to_underlying(info.type), kFirstHostProgType);
+    }
+    if (find(info.type) != nullptr || find(std::string_view(info.name)) != nullptr) {
+        return fail(Errc::InvalidArgument, "program type {}: number or name is taken", info.name);
+    }
+    for (const std::string& section : info.sections) {
+        if (section.empty() || type_of_section(section) != ProgType::Unspec) {
+            return fail(Errc::InvalidArgument, "program type {}: section \"{}\" is taken",
+                        info.name, section);
+        }
+    }
+    if (info.ctx) {
+        TRY(check_layout(*info.ctx));
+    }
+    const ProgType type = info.type;
+    types_.emplace(type, std::move(info));
+    return {};
+}
+
+const ProgTypeInfo* ProgTypeTable::find(ProgType type) const {
+    const auto found = types_.find(type);
+    return found == types_.end() ? nullptr : &found->second;
+}
+
+const ProgTypeInfo* ProgTypeTable::find(std::string_view name) const {
+    const auto found = std::ranges::find(
+        types_, name, [](const auto& entry) { return std::string_view(entry.second.name); });
+    return found == types_.end() ? nullptr : &found->second;
+}
+
+ProgType ProgTypeTable::type_of_section(std::string_view section) const {
+    for (const SectionRow& row : kSections) { // exact names first: "raw_tp.w" is not "raw_tp"
+        if (row.match == Match::Exact && row.section == section) {
+            return row.type;
+        }
+    }
+    for (const auto& [type, info] : types_) {
+        const bool is_host = std::to_underlying(type) >= kFirstHostProgType;
+        for (const std::string& name : info.sections) {
+            if (is_host && matches(section, name)) {
+                return type;
+            }
+        }
+    }
+    for (const SectionRow& row : kSections) {
+        if (row.match == Match::Prefix && matches(section, row.section)) {
+            return row.type;
+        }
+    }
+    return ProgType::Unspec;
+}
+
+std::string_view name_of(ProgType type) {
+    switch (type) {
+    case ProgType::Unspec:
+        return "unspec";
+#define EBPFVM_PROG_TYPE(name, id, text, ctx)                                                      \
+    case ProgType::name:                                                                           \
+        return text;
+#include "ebpfvm/tables/prog_types.def"
+    }
+    return "host-defined";
+}
+
+} // namespace ebpfvm
