@@ -1,6 +1,8 @@
 // The rows of tables/insn.def as data.
 #include "isa/opcode.hpp"
 
+#include <utility>
+
 namespace ebpfvm::isa {
 namespace {
 
@@ -59,9 +61,24 @@ consteval std::array<Field, 4> operands_of(Shape shape) {
         return kNone;
     case Shape::AddrSpaceCast:
         return {kOpd, kOpd, kFix, kOpd};
-    default: // never reached: the other shapes have macros of their own
-        throw "shape without operands_of() entry";
+    case Shape::AluImm: // the rest have macros of their own
+    case Shape::AluReg:
+    case Shape::Neg:
+    case Shape::Movsx:
+    case Shape::Swap:
+    case Shape::JmpImm:
+    case Shape::JmpReg:
+    case Shape::Load:
+    case Shape::StoreImm:
+    case Shape::StoreReg:
+    case Shape::Atomic:
+    case Shape::AtomicFetch:
+    case Shape::LoadAcquire:
+    case Shape::StoreRelease:
+    case Shape::Lddw:
+        break;
     }
+    std::unreachable();
 }
 
 consteval int src_of(Shape shape) {
