@@ -126,7 +126,8 @@ std::vector<std::byte> bytes_of_hex(std::string_view text) {
 
 std::string test_name(const std::filesystem::path& path) {
     std::string name = path.stem().string();
-    std::ranges::replace_if(name, [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+    std::ranges::replace_if(
+        name, [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
     return name;
 }
 

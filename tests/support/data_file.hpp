@@ -2,7 +2,8 @@
 // Sections start with "-- name"; '#' begins a comment line.
 //
 //   -- prog     program type by name (default: memory, that is unspec)
-//   -- maps     one map a line, as in bpft: type=1 key=4 value=8 max=4 [flags=0x80] [name=x] [data=hex]
+//   -- maps     one map a line, as in bpft: type=1 key=4 value=8 max=4 [flags=0x80] [name=x]
+//   [data=hex]
 //   -- mem      context memory as hex       -- packet  packet as hex
 //   -- budget   insn budget                 -- asm     the program
 // and one of

@@ -1,4 +1,5 @@
-// Every file of tests/data/{run,fault} goes through assembler, disassembler, loader and interpreter.
+// Every file of tests/data/{run,fault} goes through assembler, disassembler, loader and
+// interpreter.
 #include "support/data_file.hpp"
 
 #include <gtest/gtest.h>
@@ -13,8 +14,8 @@ class DataFiles : public testing::TestWithParam<std::filesystem::path> {};
 
 // "insn 3: out-of-bounds map value"
 std::string summary(const Fault& fault) {
-    const std::string text = "insn " + std::to_string(fault.insn) + ": " +
-                             std::string(name_of(fault.kind));
+    const std::string text =
+        "insn " + std::to_string(fault.insn) + ": " + std::string(name_of(fault.kind));
     return fault.memory_class == MemoryClass::None
                ? text
                : text + " " + std::string(name_of(fault.memory_class));
@@ -49,11 +50,12 @@ void expect_text_round_trip(const std::vector<Insn>& insns) {
 
 Vm vm_with_test_functions() {
     Vm vm({.cpus = 2});
-    EXPECT_TRUE(vm.helpers().add_function(0x10000, "host_sum", [](std::span<const std::byte> bytes) {
-        std::uint64_t sum = 0;
-        std::ranges::for_each(bytes, [&](std::byte b) { sum += std::uint64_t(b); });
-        return sum;
-    }));
+    EXPECT_TRUE(
+        vm.helpers().add_function(0x10000, "host_sum", [](std::span<const std::byte> bytes) {
+            std::uint64_t sum = 0;
+            std::ranges::for_each(bytes, [&](std::byte b) { sum += std::uint64_t(b); });
+            return sum;
+        }));
     EXPECT_TRUE(vm.helpers().add_function(0x10001, "host_set",
                                           [](std::uint32_t* out, std::uint32_t v) { *out = v; }));
     EXPECT_TRUE(vm.helpers().add_function(0x10002, "host_abort",
@@ -90,7 +92,8 @@ TEST_P(DataFiles, GiveWhatTheyPromise) {
         EXPECT_EQ(summary(*result.fault), data.fault) << result.fault->message;
         EXPECT_EQ(result.r0, 0U);
         // The host goes on: the same module still runs other programs.
-        const auto fine = vm.load(Object::from_insns("fine", type->type, *assemble("r0 = 7\nexit")));
+        const auto fine =
+            vm.load(Object::from_insns("fine", type->type, *assemble("r0 = 7\nexit")));
         DataFile again = data;
         again.budget = 0;
         EXPECT_EQ(run(fine->programs().front(), again).r0, 7U);
