@@ -6,7 +6,7 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,6 +51,7 @@ inline constexpr std::uint32_t kMaxCtxSize = 1024;
 struct CtxLayout {
     std::string name;             ///< "xdp_md"
     std::uint32_t size = 0;       ///< of the struct that programs see
+    std::uint32_t host_size = 0;  ///< of the host's object, at least
     std::vector<CtxField> fields; ///< ascending by off; empty: see `plain`
     /// Plain memory: programs access the host's object directly, `size` bytes (0: as many as the
     /// caller of run() passes), with this right.
@@ -67,14 +68,15 @@ struct ProgTypeInfo {
     ProgType type = ProgType::Unspec;
     std::string name;                  ///< "xdp"
     std::vector<std::string> sections; ///< ELF section names, alone or as prefix before '/' or '.'
-    /// Absent: known by name, cannot run here.
-    std::optional<CtxLayout> ctx;
+    /// Shared by all programs of the type; null: known by name, cannot run here.
+    std::shared_ptr<const CtxLayout> ctx;
 };
 
 /// The program types a host knows: the kernel's, and its own.
 class ProgTypeTable {
   public:
-    /// All types of tables/prog_types.def.
+    /// All types of tables/prog_types.def, and Unspec: plain memory that programs may read and
+    /// write.
     ProgTypeTable();
 
     /// Adds a type of the host's. Errors: Errc::InvalidArgument if the number is below

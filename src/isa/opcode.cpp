@@ -1,6 +1,9 @@
 // The rows of tables/insn.def as data.
 #include "isa/opcode.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace ebpfvm::isa {
 namespace {
 
@@ -59,9 +62,24 @@ consteval std::array<Field, 4> operands_of(Shape shape) {
         return kNone;
     case Shape::AddrSpaceCast:
         return {kOpd, kOpd, kFix, kOpd};
-    default: // never reached: the other shapes have macros of their own
-        throw "shape without operands_of() entry";
+    case Shape::AluImm: // the rest have macros of their own
+    case Shape::AluReg:
+    case Shape::Neg:
+    case Shape::Movsx:
+    case Shape::Swap:
+    case Shape::JmpImm:
+    case Shape::JmpReg:
+    case Shape::Load:
+    case Shape::StoreImm:
+    case Shape::StoreReg:
+    case Shape::Atomic:
+    case Shape::AtomicFetch:
+    case Shape::LoadAcquire:
+    case Shape::StoreRelease:
+    case Shape::Lddw:
+        break;
     }
+    std::unreachable();
 }
 
 consteval int src_of(Shape shape) {
@@ -139,6 +157,21 @@ const std::array<OpInfo, kOpCount>& all_ops() {
 
 const OpInfo& info(Op op) {
     return kOps[unsigned(op)];
+}
+
+const OpInfo* find_op(Shape shape, std::string_view text, bool is_64) {
+    const auto found = std::ranges::find_if(kOps, [&](const OpInfo& row) {
+        return row.shape == shape && row.is_64 == is_64 && row.text == text;
+    });
+    return found == kOps.end() ? nullptr : &*found;
+}
+
+bool has_second_imm(Op op) {
+    enum Hi { Zero, Value };
+    return false
+#define EBPFVM_LDDW(name, src, hi, text) || (op == Op::name && hi == Value)
+#include "ebpfvm/tables/insn.def"
+        ;
 }
 
 } // namespace ebpfvm::isa

@@ -3,17 +3,17 @@
 
 #include "ebpfvm/prog_type.hpp"
 
-#include <optional>
+#include <memory>
 
 namespace ebpfvm::prog {
 
 /// A layout by the name in the ctx column; each has one maker.
-std::optional<CtxLayout> make_XdpMdCtx();
-std::optional<CtxLayout> make_SchedClsCtx();
-std::optional<CtxLayout> make_SocketFilterCtx();
+std::shared_ptr<const CtxLayout> make_XdpMdCtx();
+std::shared_ptr<const CtxLayout> make_SchedClsCtx();
+std::shared_ptr<const CtxLayout> make_SocketFilterCtx();
 /// Known by name only.
-inline std::optional<CtxLayout> make_NoCtx() {
-    return std::nullopt;
+inline std::shared_ptr<const CtxLayout> make_NoCtx() {
+    return nullptr;
 }
 
 } // namespace ebpfvm::prog

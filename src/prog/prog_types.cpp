@@ -53,6 +53,12 @@ Expected<void> check_field(const CtxLayout& layout, const CtxField& field, std::
         return fail(Errc::InvalidArgument, "ctx {}: field {}: host size {} is not 1, 2, 4 or 8",
                     layout.name, field.name, field.host_size);
     }
+    const bool is_in_host = !is_packet;
+    if (is_in_host && !fits(field.host_off, field.host_size, layout.host_size)) {
+        return fail(Errc::InvalidArgument,
+                    "ctx {}: field {} at {} size {} does not fit host size {}", layout.name,
+                    field.name, field.host_off, field.host_size, layout.host_size);
+    }
     if (field.kind == CtxFieldKind::Bytes && field.host_size != field.size) {
         return fail(Errc::InvalidArgument, "ctx {}: field {}: host size {} is not {}", layout.name,
                     field.name, field.host_size, field.size);
@@ -67,6 +73,10 @@ Expected<void> check_layout(const CtxLayout& layout) {
     }
     if (!layout.fields.empty() && layout.plain != Access::None) {
         return fail(Errc::InvalidArgument, "ctx {}: both fields and plain access", layout.name);
+    }
+    if (layout.has_packet && layout.host_size < sizeof(Packet)) {
+        return fail(Errc::InvalidArgument, "ctx {}: host size {} leaves no room for its Packet",
+                    layout.name, layout.host_size);
     }
     std::uint32_t end = 0;
     for (const CtxField& field : layout.fields) {
@@ -88,6 +98,11 @@ const CtxField* CtxLayout::find(std::uint64_t off, std::uint64_t bytes) const {
 }
 
 ProgTypeTable::ProgTypeTable() {
+    types_[ProgType::Unspec] = {ProgType::Unspec,
+                                "unspec",
+                                {},
+                                std::make_shared<const CtxLayout>(CtxLayout{
+                                    .name = "memory", .fields = {}, .plain = Access::ReadWrite})};
 #define EBPFVM_PROG_TYPE(name, id, text, ctx)                                                      \
     types_[ProgType::name] = {ProgType::name, text, {}, prog::make_##ctx()};
 #include "ebpfvm/tables/prog_types.def"

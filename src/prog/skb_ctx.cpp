@@ -52,21 +52,25 @@ std::vector<SkbField> skb_fields() {
 }
 
 CtxLayout skb_layout() {
-    return {.name = "__sk_buff", .size = 192, .fields = {}, .has_packet = true};
+    return {.name = "__sk_buff",
+            .size = 192,
+            .host_size = sizeof(SkbCtx),
+            .fields = {},
+            .has_packet = true};
 }
 
 } // namespace
 
-std::optional<CtxLayout> make_SchedClsCtx() {
+std::shared_ptr<const CtxLayout> make_SchedClsCtx() {
     CtxLayout layout = skb_layout();
     layout.packet_access = Access::ReadWrite;
     for (SkbField& row : skb_fields()) {
         layout.fields.push_back(std::move(row.field));
     }
-    return layout;
+    return std::make_shared<const CtxLayout>(std::move(layout));
 }
 
-std::optional<CtxLayout> make_SocketFilterCtx() {
+std::shared_ptr<const CtxLayout> make_SocketFilterCtx() {
     CtxLayout layout = skb_layout();
     for (SkbField& row : skb_fields()) {
         if (row.filter != Access::None) {
@@ -74,7 +78,7 @@ std::optional<CtxLayout> make_SocketFilterCtx() {
             layout.fields.push_back(std::move(row.field));
         }
     }
-    return layout;
+    return std::make_shared<const CtxLayout>(std::move(layout));
 }
 
 } // namespace ebpfvm::prog

@@ -5,13 +5,14 @@
 
 namespace ebpfvm::prog {
 
-std::optional<CtxLayout> make_XdpMdCtx() {
+std::shared_ptr<const CtxLayout> make_XdpMdCtx() {
     using enum CtxFieldKind;
     constexpr auto kRead = Access::Read;
     // clang-format off
-    return CtxLayout{
+    return std::make_shared<const CtxLayout>(CtxLayout{
         .name = "xdp_md",
         .size = 24,
+        .host_size = sizeof(XdpCtx),
         //          name             off size kind        access  host_off                           host_size
         .fields = {{"data",            0, 4, Packet,     kRead, 0, 0},
                    {"data_end",        4, 4, PacketEnd,  kRead, 0, 0},
@@ -21,7 +22,7 @@ std::optional<CtxLayout> make_XdpMdCtx() {
                    {"egress_ifindex",  20, 4, Scalar,    kRead, offsetof(XdpCtx, egress_ifindex),  4}},
         .has_packet = true,
         .packet_access = Access::ReadWrite,
-    };
+    });
     // clang-format on
 }
 

@@ -1,0 +1,14 @@
+# Installed package: find_package(ebpfvm) and pkg-config ebpfvm.
+include(CMakePackageConfigHelpers)
+
+install(TARGETS ebpfvm EXPORT ebpfvmTargets)
+install(DIRECTORY include/ebpfvm DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES examples/bpf/ebpfvm_bpf.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ebpfvm/bpf)
+install(EXPORT ebpfvmTargets NAMESPACE ebpfvm:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/ebpfvm)
+configure_package_config_file(cmake/ebpfvmConfig.cmake.in ebpfvmConfig.cmake
+                              INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/ebpfvm)
+write_basic_package_version_file(ebpfvmConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/ebpfvmConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/ebpfvmConfigVersion.cmake
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/ebpfvm)
+configure_file(cmake/ebpfvm.pc.in ebpfvm.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/ebpfvm.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,82 @@
+// A program in the form the interpreter runs: one 16-byte slot per insn, everything resolved.
+#pragma once
+
+#include "ebpfvm/helper.hpp"
+#include "ebpfvm/map.hpp"
+#include "ebpfvm/object.hpp"
+#include "ebpfvm/prog_type.hpp"
+#include "isa/opcode.hpp"
+#include "maps/map_of_maps.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace ebpfvm::interp {
+
+/// What a slot does: an isa::Op by its number, or one of these.
+inline constexpr std::uint8_t kOpTailCall = isa::kOpCount;
+inline constexpr unsigned kSlotOpCount = isa::kOpCount + 1;
+
+/// One insn. There are as many slots as in the program, so positions and jump distances are its
+/// own.
+struct Slot {
+    std::uint8_t op = 0;
+    std::uint8_t dst = 0;
+    std::uint8_t src = 0;
+    std::int32_t off = 0; ///< memory offset, or distance of a jump or local call from the next slot
+    /// Sign-extended immediate; for lddw the resolved value; for a call the address of its Helper.
+    std::int64_t imm = 0;
+};
+static_assert(sizeof(Slot) == 16);
+
+/// Memory with one access right for all of it.
+struct Region {
+    std::uint64_t begin = 0;
+    std::uint64_t size = 0;
+    Access access = Access::None;
+};
+
+/// Memory of one map, which knows what may be touched in it.
+struct MapRegion {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+    Map* map = nullptr;
+};
+
+/// Immutable and shared between threads. Keeps alive all that its slots point to.
+struct Code {
+    Program program;
+    std::vector<Slot> slots;
+    std::vector<std::uint32_t> subprogs; ///< first slots, ascending: where calls may go
+    std::deque<Helper> helpers;          ///< those it calls by number or name; slots point into it
+    std::map<std::uint32_t, Helper> callx_helpers; ///< those callx can reach; empty without callx
+    std::vector<std::shared_ptr<Map>> maps;        ///< those it refers to (core references)
+    std::vector<MapRegion> map_regions;            ///< ascending
+    std::vector<maps::MapOfMaps*> maps_of_maps;    ///< among `maps`
+    std::vector<Region> variables;                 ///< host variables it refers to
+    std::shared_ptr<const CtxLayout> ctx;
+    bool needs_cpu = false; ///< may see per-cpu memory or the CPU's number
+};
+
+/// What a program refers to, already looked up.
+struct Bindings {
+    std::shared_ptr<const CtxLayout> ctx;
+    /// By map index of the object; entries the program does not use may be null.
+    std::span<const std::shared_ptr<Map>> maps;
+    const HelperTable* helpers = nullptr;
+    /// By extern index: host memory of a variable (begin 0: a weak one that is absent).
+    std::span<const Region> variables;
+    std::span<const Extern> externs;
+};
+
+/// Decodes and resolves `program`. Errors: those of isa::decode_program(), Errc::Unresolved for a
+/// helper or function that bindings.helpers lacks, Errc::Unsupported for an insn without meaning
+/// here (raw map descriptors, addr_space_cast).
+[[nodiscard]] Expected<std::shared_ptr<const Code>> compile(const Program& program,
+                                                            const Bindings& bindings);
+
+} // namespace ebpfvm::interp

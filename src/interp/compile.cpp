@@ -1,0 +1,229 @@
+// From a program to slots: decode, then resolve maps, helpers, functions and variables.
+#include "interp/code.hpp"
+#include "isa/decode.hpp"
+#include "isa/disasm.hpp"
+#include "support/try.hpp"
+
+#include <algorithm>
+
+namespace ebpfvm::interp {
+namespace {
+
+using isa::Decoded;
+using isa::Op;
+
+constexpr std::uint32_t kSmpProcessorId = 8;
+
+class Compiler {
+  public:
+    Compiler(const Program& program, const Bindings& bindings)
+        : bindings_(bindings), code_(std::make_shared<Code>()) {
+        code_->program = program;
+        code_->ctx = bindings.ctx;
+    }
+
+    Expected<std::shared_ptr<const Code>> compile() {
+        TRY_ASSIGN(const isa::DecodedProgram decoded, isa::decode_program(code_->program.insns));
+        code_->subprogs = decoded.subprogs;
+        code_->slots.resize(decoded.insns.size()); // final: function addresses point into it
+        for (std::size_t i = 0; i < decoded.insns.size(); i += decoded.insns[i].slots) {
+            TRY(translate(decoded.insns[i], i));
+        }
+        std::ranges::sort(code_->map_regions, {}, &MapRegion::begin);
+        return std::move(code_);
+    }
+
+  private:
+    Expected<void> translate(const Decoded& insn, std::size_t index) {
+        Slot& slot = code_->slots[index];
+        slot = {.op = std::uint8_t(insn.op),
+                .dst = insn.dst,
+                .src = insn.src,
+                .off = insn.off,
+                .imm = insn.imm};
+        switch (isa::info(insn.op).shape) {
+        case isa::Shape::Lddw:
+            return translate_lddw(insn, index, slot);
+        case isa::Shape::CallHelper:
+            return translate_helper(insn, index, slot);
+        case isa::Shape::CallKfunc:
+            return translate_kfunc(insn, index, slot);
+        case isa::Shape::Jal:
+        case isa::Shape::CallLocal:
+            slot.off = insn.imm;
+            return {};
+        case isa::Shape::Callx:
+        case isa::Shape::CallxImm:
+            slot.dst = insn.op == Op::Callx ? insn.dst : std::uint8_t(insn.imm);
+            slot.op = std::uint8_t(Op::Callx);
+            code_->needs_cpu = true;
+            return keep_all_helpers();
+        case isa::Shape::AddrSpaceCast:
+            return fail(Errc::Unsupported, "insn {}: {}: there are no arenas here", index,
+                        isa::to_text(insn));
+        default:
+            return {};
+        }
+    }
+
+    Expected<void> translate_lddw(const Decoded& insn, std::size_t index, Slot& slot) {
+        switch (insn.op) {
+        case Op::LddwImm64:
+            slot.imm = std::int64_t(insn.imm64());
+            return {};
+        case Op::LddwMapIdx: {
+            TRY_ASSIGN(Map * map, use_map(insn, index));
+            slot.imm = std::int64_t(reinterpret_cast<std::uintptr_t>(map));
+            return {};
+        }
+        case Op::LddwMapValueIdx:
+            return translate_map_value(insn, index, slot);
+        case Op::LddwFunc:
+            slot.imm = std::int64_t(reinterpret_cast<std::uintptr_t>(
+                &code_->slots[std::size_t(isa::target_of(insn, index))]));
+            return {};
+        case Op::LddwBtfId:
+            return translate_variable(insn, index, slot);
+        default:
+            return fail(Errc::Unsupported, "insn {}: {}: map descriptors mean nothing here", index,
+                        isa::to_text(insn));
+        }
+    }
+
+    Expected<void> translate_map_value(const Decoded& insn, std::size_t index, Slot& slot) {
+        TRY_ASSIGN(Map * map, use_map(insn, index));
+        const MapSpec& spec = map->spec();
+        const std::uint32_t off = std::uint32_t(insn.imm_hi);
+        if (spec.type != MapType::Array || spec.max_entries != 1) {
+            return fail(Errc::InvalidInsn,
+                        "insn {}: {}: map \"{}\" is no array of one element, only those have "
+                        "direct values",
+                        index, isa::to_text(insn), spec.name);
+        }
+        if (off >= spec.value_size) {
+            return fail(Errc::InvalidInsn,
+                        "insn {}: {}: offset {} is outside map \"{}\" of {} bytes", index,
+                        isa::to_text(insn), off, spec.name, spec.value_size);
+        }
+        slot.imm = std::int64_t(reinterpret_cast<std::uintptr_t>(map->memory().data()) + off);
+        return {};
+    }
+
+    Expected<void> translate_variable(const Decoded& insn, std::size_t index, Slot& slot) {
+        const std::size_t at = std::uint32_t(insn.imm);
+        if (at >= bindings_.variables.size()) {
+            return fail(Errc::InvalidInsn, "insn {}: {}: the object has {} externs", index,
+                        isa::to_text(insn), bindings_.variables.size());
+        }
+        const Region& region = bindings_.variables[at];
+        slot.imm = std::int64_t(region.begin);
+        if (region.begin != 0) {
+            code_->variables.push_back(region);
+        }
+        return {};
+    }
+
+    Expected<void> translate_helper(const Decoded& insn, std::size_t index, Slot& slot) {
+        const auto id = std::uint32_t(insn.imm);
+        const Helper* helper = bindings_.helpers->find(id);
+        if (helper == nullptr) {
+            const std::string_view name = helper_name(id);
+            return fail(Errc::Unresolved, "insn {}: call {}: the host offers no helper {}{}{}",
+                        index, insn.imm, id, name.empty() ? "" : " ", name);
+        }
+        code_->needs_cpu |= id == kSmpProcessorId || helper->data != nullptr;
+        if (id == kTailCallId && helper->fn == nullptr) {
+            slot.op = kOpTailCall;
+        }
+        bind(*helper, slot);
+        return {};
+    }
+
+    Expected<void> translate_kfunc(const Decoded& insn, std::size_t index, Slot& slot) {
+        const std::size_t at = std::uint32_t(insn.imm);
+        if (insn.off != 0 || at >= bindings_.externs.size() ||
+            bindings_.externs[at].kind != ExternKind::Function) {
+            return fail(Errc::InvalidInsn, "insn {}: {}: no such extern function in the object",
+                        index, isa::to_text(insn));
+        }
+        const std::string& name = bindings_.externs[at].name;
+        const Helper* helper = bindings_.helpers->find(std::string_view(name));
+        if (helper == nullptr) {
+            return fail(Errc::Unresolved,
+                        "insn {}: call {}: the host offers no function of that name", index, name);
+        }
+        code_->needs_cpu = true;
+        slot.op = std::uint8_t(Op::CallHelper);
+        bind(*helper, slot);
+        return {};
+    }
+
+    void bind(const Helper& helper, Slot& slot) {
+        const auto [entry, is_new] = copies_.try_emplace(&helper, nullptr);
+        if (is_new) {
+            entry->second = &code_->helpers.emplace_back(helper);
+        }
+        slot.imm = std::int64_t(reinterpret_cast<std::uintptr_t>(entry->second));
+    }
+
+    Expected<Map*> use_map(const Decoded& insn, std::size_t index) {
+        const std::size_t at = std::uint32_t(insn.imm);
+        if (at >= bindings_.maps.size() || bindings_.maps[at] == nullptr) {
+            return fail(Errc::InvalidInsn, "insn {}: {}: the object has {} maps", index,
+                        isa::to_text(insn), bindings_.maps.size());
+        }
+        Map* map = bindings_.maps[at].get();
+        const auto same = [map](const std::shared_ptr<Map>& other) { return other.get() == map; };
+        if (std::ranges::none_of(code_->maps, same)) {
+            keep_map(*map);
+        }
+        return map;
+    }
+
+    void keep_map(Map& map) {
+        // Not the binding itself: that one is a user's reference (see ProgArrayMap).
+        code_->maps.push_back(map.shared_from_this());
+        if (const std::span<std::byte> memory = map.memory(); !memory.empty()) {
+            const auto begin = reinterpret_cast<std::uintptr_t>(memory.data());
+            code_->map_regions.push_back({begin, begin + memory.size(), &map});
+        }
+        switch (map.spec().type) {
+        case MapType::ArrayOfMaps:
+        case MapType::HashOfMaps:
+            code_->maps_of_maps.push_back(static_cast<maps::MapOfMaps*>(&map));
+            code_->needs_cpu = true; // inner maps may be per-cpu
+            break;
+        case MapType::ProgArray:
+            code_->needs_cpu = true; // so may those of the programs in it
+            break;
+        default:
+            code_->needs_cpu |= map.cpus() > 1;
+            break;
+        }
+    }
+
+    // callx finds helpers by number at run time.
+    Expected<void> keep_all_helpers() {
+        if (!code_->callx_helpers.empty()) {
+            return {};
+        }
+        for (const auto& [id, helper] : bindings_.helpers->by_id()) {
+            if (helper.fn != nullptr) {
+                code_->callx_helpers.emplace(id, helper);
+            }
+        }
+        return {};
+    }
+
+    const Bindings& bindings_;
+    std::shared_ptr<Code> code_;
+    std::map<const Helper*, const Helper*> copies_; // from the table's entry to the code's
+};
+
+} // namespace
+
+Expected<std::shared_ptr<const Code>> compile(const Program& program, const Bindings& bindings) {
+    return Compiler(program, bindings).compile();
+}
+
+} // namespace ebpfvm::interp

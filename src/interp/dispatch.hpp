@@ -1,0 +1,36 @@
+// How the loop goes from one slot to the next: computed goto where the compiler has it, else a
+// switch. The loop declares `const Slot* pc` and is written with VM_CASE, VM_NEXT and VM_AT alone.
+#pragma once
+
+#if defined(__GNUC__) && !defined(EBPFVM_NO_COMPUTED_GOTO)
+#define EBPFVM_COMPUTED_GOTO 1
+#else
+#define EBPFVM_COMPUTED_GOTO 0
+#endif
+
+#if EBPFVM_COMPUTED_GOTO
+
+#define VM_LOOP VM_AT(pc);
+#define VM_CASE(name) op_##name:
+#define VM_CASE_TAIL_CALL                                                                          \
+    op_tail_call:
+/// Goes on at a slot.
+#define VM_AT(slot)                                                                                \
+    pc = (slot);                                                                                   \
+    goto* kLabels[pc->op]
+
+#else
+
+#define VM_LOOP                                                                                    \
+    dispatch:                                                                                      \
+    switch (pc->op)
+#define VM_CASE(name) case std::to_underlying(isa::Op::name):
+#define VM_CASE_TAIL_CALL case kOpTailCall:
+#define VM_AT(slot)                                                                                \
+    pc = (slot);                                                                                   \
+    goto dispatch
+
+#endif
+
+/// Goes on at the next slot.
+#define VM_NEXT VM_AT(pc + 1)

@@ -1,0 +1,78 @@
+// The text of faults.
+#include "interp/fault.hpp"
+
+#include <fmt/format.h>
+
+namespace ebpfvm::interp {
+namespace {
+
+std::string right_of(Access access) {
+    return access == Access::Read ? "load" : "store";
+}
+
+Fault ctx_fault(const RunState& state, const Slot* slot, std::uint64_t address, std::uint64_t size,
+                Access access) {
+    const CtxLayout& ctx = *state.code->ctx;
+    const std::uint64_t off = address - state.ctx_address;
+    const CtxField* field = ctx.find(off, size);
+    const std::string why = field == nullptr ? fmt::format("no field of {} there", ctx.name)
+                            : field->access == Access::Read && access != Access::Read
+                                ? fmt::format("{}.{} is read only", ctx.name, field->name)
+                                : fmt::format("{}.{} has {} bytes at {}", ctx.name, field->name,
+                                              field->size, field->off);
+    const std::string reason = fmt::format("invalid access to ctx: off={} size={}, ctx size={}: {}",
+                                           off, size, ctx.size, why);
+    return make_fault(state, slot, FaultKind::BadCtxAccess, reason, MemoryClass::Ctx);
+}
+
+} // namespace
+
+Fault make_fault(const RunState& state, const Slot* slot, FaultKind kind, std::string_view reason,
+                 MemoryClass memory_class) {
+    const Program& program = state.code->program;
+    const auto insn = std::size_t(slot - state.code->slots.data());
+    Fault fault{.kind = kind,
+                .memory_class = memory_class,
+                .insn = insn,
+                .prog = program.name,
+                .message = fmt::format("insn {}: {}: {}", insn, disassemble_at(program.insns, insn),
+                                       reason),
+                .where = std::nullopt};
+    if (const LineInfo* line = program.line_of(insn)) {
+        fault.where = Location{line->file, line->line, line->column};
+    }
+    return fault;
+}
+
+Fault memory_fault(RunState& state, const Slot* slot, std::uint64_t address, std::uint64_t size,
+                   Access access) {
+    if (is_ctx_field(state, address)) {
+        return ctx_fault(state, slot, address, size, access);
+    }
+    const Verdict verdict = check_memory(state, address, size, access);
+    const std::string_view region = name_of(verdict.memory_class);
+    std::string reason;
+    switch (verdict.kind) {
+    case FaultKind::ReadOnly:
+        reason = fmt::format("store to read-only {}", region);
+        break;
+    case FaultKind::WriteOnly:
+        reason = fmt::format("load from write-only {}", region);
+        break;
+    case FaultKind::StaleMapValue:
+        reason = "map value of an element that was deleted";
+        break;
+    default:
+        reason = fmt::format("{} of {} bytes at {:#x} is outside what the program may touch; "
+                             "nearest is {}",
+                             right_of(access), size, address, region);
+        break;
+    }
+    if (verdict.map != nullptr) {
+        reason += fmt::format(" (map \"{}\", value size {})", verdict.map->spec().name,
+                              verdict.map->spec().value_size);
+    }
+    return make_fault(state, slot, verdict.kind, reason, verdict.memory_class);
+}
+
+} // namespace ebpfvm::interp

@@ -1,0 +1,161 @@
+// The slow path of checked mode: every region a run may touch, in the order of likelihood.
+// Tested by interp/checked_mode_test.cpp.
+#include "interp/guard.hpp"
+
+#include <algorithm>
+#include <optional>
+
+namespace ebpfvm::interp {
+namespace {
+
+constexpr std::uint64_t kNear = 4096; // how far outside a region still "belongs" to it in messages
+
+bool allows(Access have, Access want) {
+    return (std::to_underlying(have) & std::to_underlying(want)) == std::to_underlying(want);
+}
+
+Verdict denied(Access have, Access want, MemoryClass memory_class, Map* map = nullptr) {
+    if (allows(have, want)) {
+        return {.memory_class = memory_class, .map = map};
+    }
+    const bool lacks_write = !allows(have, Access::Write) && allows(want, Access::Write);
+    return {false, lacks_write ? FaultKind::ReadOnly : FaultKind::WriteOnly, memory_class, map};
+}
+
+bool contains(const Region& region, std::uint64_t address, std::uint64_t size) {
+    return region.begin != 0 && fits(address - region.begin, size, region.size);
+}
+
+std::optional<Verdict> check_stack(const RunState& state, std::uint64_t address,
+                                   std::uint64_t size) {
+    for (unsigned frame = 0; frame <= state.depth; ++frame) {
+        if (fits(address - (state.frame_top(frame) - kStackSize), size, kStackSize)) {
+            return Verdict{.memory_class = MemoryClass::Stack};
+        }
+    }
+    return std::nullopt;
+}
+
+Region packet_region(const RunState& state) {
+    const Packet* packet = state.packet_;
+    if (packet == nullptr) {
+        return {};
+    }
+    return {reinterpret_cast<std::uintptr_t>(packet->data_meta),
+            std::uint64_t(packet->data_end - packet->data_meta), state.code->ctx->packet_access};
+}
+
+Region plain_region(const RunState& state) {
+    return {state.ctx_address, state.plain_size, state.code->ctx->plain};
+}
+
+std::optional<Verdict> check_map(Map& map, MemoryState memory, Access want) {
+    switch (memory) {
+    case MemoryState::Ok:
+        return denied(map.prog_access(), want, MemoryClass::MapValue, &map);
+    case MemoryState::OutOfBounds:
+        return Verdict{false, FaultKind::OutOfBounds, MemoryClass::MapValue, &map};
+    case MemoryState::Stale:
+        return Verdict{false, FaultKind::StaleMapValue, MemoryClass::MapValue, &map};
+    case MemoryState::NotMine:
+        return std::nullopt;
+    }
+    std::unreachable();
+}
+
+std::optional<Verdict> check_maps(RunState& state, std::uint64_t address, std::uint64_t size,
+                                  Access want) {
+    const auto& regions = state.code->map_regions;
+    const auto after = std::ranges::upper_bound(regions, address, {}, &MapRegion::begin);
+    const void* at = reinterpret_cast<const void*>(address);
+    if (after != regions.begin() && address < std::prev(after)->end) {
+        Map& map = *std::prev(after)->map;
+        return check_map(map, map.memory_state(at, size, state.user_), want);
+    }
+    for (const maps::MapOfMaps* outer : state.code->maps_of_maps) {
+        Map* inner = nullptr;
+        const MemoryState memory = outer->inner_memory_state(at, size, state.user_, &inner);
+        if (memory != MemoryState::NotMine) {
+            return check_map(*inner, memory, want);
+        }
+    }
+    return std::nullopt;
+}
+
+std::optional<Verdict> check_handed_out(const RunState& state, std::uint64_t address,
+                                        std::uint64_t size, Access want) {
+    for (const CallContext::Grant& grant : state.grants()) {
+        const Region region{reinterpret_cast<std::uintptr_t>(grant.begin), grant.size,
+                            grant.access};
+        if (contains(region, address, size)) {
+            return denied(grant.access, want, MemoryClass::Helper);
+        }
+    }
+    for (const Region& region : state.code->variables) {
+        if (contains(region, address, size)) {
+            return denied(region.access, want, MemoryClass::Helper);
+        }
+    }
+    return std::nullopt;
+}
+
+// Which region a bad address is next to; only for the message.
+MemoryClass nearest(const RunState& state, std::uint64_t address) {
+    const auto is_near = [address](const Region& region) {
+        return region.begin != 0 && address - (region.begin - kNear) < region.size + 2 * kNear;
+    };
+    if (address - (state.frame_top(kMaxFrames - 1) - kNear) <
+        state.frame_top(0) - state.frame_top(kMaxFrames - 1) + 2 * kNear) {
+        return MemoryClass::Stack;
+    }
+    if (is_near(packet_region(state))) {
+        return MemoryClass::Packet;
+    }
+    if (is_near({state.ctx_address, std::max<std::uint64_t>(state.plain_size, 1), Access::Read})) {
+        return MemoryClass::Ctx;
+    }
+    for (const MapRegion& region : state.code->map_regions) {
+        if (is_near({region.begin, region.end - region.begin, Access::Read})) {
+            return MemoryClass::MapValue;
+        }
+    }
+    return MemoryClass::None;
+}
+
+} // namespace
+
+Verdict check_memory(RunState& state, std::uint64_t address, std::uint64_t size, Access access) {
+    for (const Region& region : state.recent()) {
+        if (contains(region, address, size) && allows(region.access, access)) {
+            return {.memory_class = MemoryClass::MapValue};
+        }
+    }
+    if (const auto stack = check_stack(state, address, size)) {
+        return *stack;
+    }
+    if (const Region packet = packet_region(state); contains(packet, address, size)) {
+        return denied(packet.access, access, MemoryClass::Packet);
+    }
+    if (const Region plain = plain_region(state); contains(plain, address, size)) {
+        return denied(plain.access, access, MemoryClass::Ctx);
+    }
+    if (const auto map = check_maps(state, address, size, access)) {
+        return *map;
+    }
+    if (const auto handed_out = check_handed_out(state, address, size, access)) {
+        return *handed_out;
+    }
+    return {false, FaultKind::OutOfBounds, nearest(state, address), nullptr};
+}
+
+Map* find_map(const RunState& state, std::uint64_t address) {
+    Map* map = reinterpret_cast<Map*>(address); // not dereferenced unless it is known
+    const auto same = [map](const std::shared_ptr<Map>& known) { return known.get() == map; };
+    if (std::ranges::any_of(state.code->maps, same)) {
+        return map;
+    }
+    const auto holds = [map](const maps::MapOfMaps* outer) { return outer->is_inner_map(map); };
+    return std::ranges::any_of(state.code->maps_of_maps, holds) ? map : nullptr;
+}
+
+} // namespace ebpfvm::interp

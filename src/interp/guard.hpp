@@ -1,0 +1,46 @@
+// Run-time checks for programs that no verifier has passed: may this run touch these bytes, and
+// with which right?
+#pragma once
+
+#include "interp/run_state.hpp"
+
+namespace ebpfvm::interp {
+
+/// Answer of the guard. `kind` matters only if `ok` is false.
+struct Verdict {
+    bool ok = true;
+    FaultKind kind = FaultKind::OutOfBounds;
+    MemoryClass memory_class = MemoryClass::None;
+    Map* map = nullptr; ///< the map whose memory it is, if any
+};
+
+/// May the run access [address, address + size) with `access` (Read, Write, or both)? Context
+/// fields are not memory: see ctx_access.hpp.
+[[nodiscard]] Verdict check_memory(RunState& state, std::uint64_t address, std::uint64_t size,
+                                   Access access);
+
+/// True if the address lies in the window that stands for a context with fields.
+[[nodiscard]] inline bool is_ctx_field(const RunState& state, std::uint64_t address) {
+    return address - state.ctx_address < state.code->ctx->size &&
+           state.code->ctx->plain == Access::None;
+}
+
+/// The fast answer for the two regions most accesses go to: the current frame and the packet.
+[[nodiscard]] inline bool is_frame_or_packet(const RunState& state, std::uint64_t frame_top,
+                                             std::uint64_t address, std::uint64_t size) {
+    if (address - (frame_top - kStackSize) <= kStackSize - size) {
+        return true;
+    }
+    const Packet* packet = state.packet_;
+    if (packet == nullptr || state.code->ctx->packet_access != Access::ReadWrite) {
+        return false;
+    }
+    const auto begin = reinterpret_cast<std::uintptr_t>(packet->data_meta);
+    const auto end = reinterpret_cast<std::uintptr_t>(packet->data_end);
+    return address >= begin && address <= end && size <= end - address;
+}
+
+/// The map at `address` if it is one that the program may pass to helpers, else nullptr.
+[[nodiscard]] Map* find_map(const RunState& state, std::uint64_t address);
+
+} // namespace ebpfvm::interp

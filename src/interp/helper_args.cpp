@@ -1,0 +1,126 @@
+// One rule per ArgType. Tested by interp/checked_mode_test.cpp.
+#include "interp/helper_args.hpp"
+
+#include "interp/guard.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace ebpfvm::interp {
+namespace {
+
+struct Call {
+    RunState& state;
+    const HelperProto& proto;
+    std::uint64_t* args;
+    Map* map = nullptr; // last map argument
+
+    ArgFault fault(unsigned at, std::string_view must) const {
+        return {.reason = fmt::format("r{} is {:#x}, must {}", at + 1, args[at], must)};
+    }
+
+    std::optional<ArgFault> memory(unsigned at, std::uint64_t size, Access access,
+                                   std::string_view what) const {
+        const Verdict verdict = check_memory(state, args[at], size, access);
+        if (verdict.ok) {
+            return std::nullopt;
+        }
+        const char* right = access == Access::Read ? "readable" : "writable";
+        ArgFault result = fault(at, fmt::format("point to {} {} bytes ({})", size, right, what));
+        result.memory_class = verdict.memory_class;
+        if (verdict.kind == FaultKind::StaleMapValue) {
+            result.kind = verdict.kind;
+        }
+        return result;
+    }
+
+    // Memory whose size is the next argument or fixed by the prototype.
+    std::optional<ArgFault> sized_memory(unsigned at, Access access) const {
+        const bool has_size_arg =
+            at + 1 < kMaxArgs && (proto.args[at + 1] == ArgType::ConstSize ||
+                                  proto.args[at + 1] == ArgType::ConstSizeOrZero);
+        const std::uint64_t size = has_size_arg ? args[at + 1] : proto.arg_sizes[at];
+        return size == 0 ? std::nullopt : memory(at, size, access, "memory");
+    }
+
+    std::optional<ArgFault> of_map(unsigned at, std::uint32_t MapSpec::*size,
+                                   std::string_view what) const {
+        if (map == nullptr) {
+            return fault(at, "follow a map");
+        }
+        return memory(at, map->spec().*size, Access::Read,
+                      fmt::format("{} of map \"{}\"", what, map->spec().name));
+    }
+
+    std::optional<ArgFault> map_pointer(unsigned at) {
+        map = find_map(state, args[at]);
+        return map != nullptr ? std::nullopt : std::optional(fault(at, "be a map of the program"));
+    }
+
+    std::optional<ArgFault> ringbuf_record(unsigned at) const {
+        const auto is_record = [this, at](const CallContext::Grant& grant) {
+            return grant.release != nullptr &&
+                   reinterpret_cast<std::uintptr_t>(grant.begin) == args[at];
+        };
+        return std::ranges::any_of(state.grants(), is_record)
+                   ? std::nullopt
+                   : std::optional(fault(at, "be a reserved ringbuf record"));
+    }
+
+    std::optional<ArgFault> context(unsigned at) const {
+        if (args[at] != state.ctx_address) {
+            return fault(at, "be the context");
+        }
+        args[at] = reinterpret_cast<std::uintptr_t>(state.ctx_);
+        return std::nullopt;
+    }
+
+    std::optional<ArgFault> check(unsigned at) {
+        constexpr std::uint64_t kMaxAlloc = 0x7fff'ffff;
+        switch (proto.args[at]) {
+        case ArgType::None:
+        case ArgType::Anything:
+        case ArgType::ConstSizeOrZero:
+            return std::nullopt;
+        case ArgType::ConstMapPtr:
+            return map_pointer(at);
+        case ArgType::PtrToMapKey:
+            return of_map(at, &MapSpec::key_size, "key");
+        case ArgType::PtrToMapValue:
+            return of_map(at, &MapSpec::value_size, "value");
+        case ArgType::PtrToMemOrNull:
+            return args[at] == 0 ? std::nullopt : sized_memory(at, Access::Read);
+        case ArgType::PtrToMem:
+            return sized_memory(at, Access::Read);
+        case ArgType::PtrToUninitMem:
+            return sized_memory(at, Access::Write);
+        case ArgType::PtrToWritableMem:
+            return sized_memory(at, Access::ReadWrite);
+        case ArgType::ConstSize:
+            return args[at] != 0 ? std::nullopt : std::optional(fault(at, "be at least 1"));
+        case ArgType::ConstAllocSizeOrZero:
+            return args[at] <= kMaxAlloc ? std::nullopt
+                                         : std::optional(fault(at, "be at most 2147483647"));
+        case ArgType::PtrToCtx:
+            return context(at);
+        case ArgType::PtrToRingbufMem:
+            return ringbuf_record(at);
+        }
+        std::unreachable();
+    }
+};
+
+} // namespace
+
+std::optional<ArgFault> check_args(RunState& state, const HelperProto& proto, std::uint64_t* args) {
+    Call call{state, proto, args};
+    for (unsigned at = 0; at < kMaxArgs; ++at) {
+        if (auto fault = call.check(at)) {
+            return fault;
+        }
+    }
+    return std::nullopt;
+}
+
+} // namespace ebpfvm::interp

@@ -1,0 +1,63 @@
+// Start and end of a run.
+#include "interp/run_state.hpp"
+
+#include <new>
+
+namespace ebpfvm::interp {
+
+RunState::RunState(const Code& entry, const RunInput& input)
+    : budget(input.insn_budget), code(&entry) {
+    ctx_ = input.ctx;
+    packet_ = input.packet;
+    environment_ = input.environment;
+    user_ = {.cpu = input.cpu, .run = this};
+    const bool is_plain = entry.ctx->plain != Access::None;
+    ctx_address = reinterpret_cast<std::uintptr_t>(is_plain ? input.ctx : ctx_window_);
+    plain_size = is_plain ? input.size : 0;
+}
+
+RunState::~RunState() {
+    for (unsigned i = 0; i < entered_count_; ++i) {
+        entered_[i].outer->leave_run(entered_[i].phase);
+    }
+    for (unsigned i = 0; i < kept_count_; ++i) {
+        std::launder(reinterpret_cast<std::shared_ptr<const Code>*>(kept_[i]))->~shared_ptr();
+    }
+}
+
+const Code* RunState::keep(std::shared_ptr<const Code> target) {
+    return std::construct_at(reinterpret_cast<std::shared_ptr<const Code>*>(kept_[kept_count_++]),
+                             std::move(target))
+        ->get();
+}
+
+bool RunState::enter(maps::MapOfMaps& outer) {
+    for (unsigned i = 0; i < entered_count_; ++i) {
+        if (entered_[i].outer == &outer) {
+            return true;
+        }
+    }
+    if (entered_count_ == kMaxEntered) {
+        return false;
+    }
+    entered_[entered_count_++] = {&outer, outer.enter_run()};
+    return true;
+}
+
+void RunState::clear_frame(unsigned frame) {
+    std::memset(reinterpret_cast<void*>(frame_top(frame) - kStackSize), 0, kStackSize);
+}
+
+bool RunState::release_refs() {
+    bool any = false;
+    for (; grant_count_ > 0; --grant_count_) {
+        const Grant& grant = grants_[grant_count_ - 1];
+        if (grant.release != nullptr) {
+            any = true;
+            grant.release(grant.begin);
+        }
+    }
+    return any;
+}
+
+} // namespace ebpfvm::interp

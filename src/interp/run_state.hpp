@@ -1,0 +1,103 @@
+// All mutable state of one run; lives on the host's stack, nothing in it is allocated.
+#pragma once
+
+#include "interp/code.hpp"
+#include "support/bits.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace ebpfvm::interp {
+
+inline constexpr unsigned kMaxFrames = 8;
+inline constexpr std::uint64_t kStackSize = 512; ///< bytes per frame
+inline constexpr unsigned kMaxTailCalls = 33;
+inline constexpr std::uint32_t kMaxMayGoto = 8U << 20; ///< the kernel's BPF_MAX_LOOPS, per frame
+
+/// What a local call must restore. The tail call count is per run, not per frame.
+struct Frame {
+    const Code* code;
+    const Slot* return_to;
+    std::array<std::uint64_t, 4> r6_to_r9;
+    std::uint32_t may_goto_left;
+};
+
+/// What the entry needs to know about a run.
+struct RunInput {
+    void* ctx = nullptr;      ///< host object
+    std::uint64_t size = 0;   ///< of plain memory; else unused
+    Packet* packet = nullptr; ///< if the program type has one
+    std::uint64_t insn_budget = 0;
+    std::uint32_t cpu = 0;
+    const Environment* environment = nullptr;
+};
+
+class RunState : public CallContext {
+  public:
+    RunState(const Code& code, const RunInput& input);
+    ~RunState();
+
+    /// Gives back what grant_ref() handed out and the program kept; true if there was something.
+    bool release_refs();
+
+    /// The insn budget left; checked at jumps and calls.
+    std::uint64_t budget;
+    unsigned depth = 0; ///< frames below the current one
+    unsigned tail_calls = 0;
+    const Code* code;          ///< of the current frame
+    std::uint64_t ctx_address; ///< what the program sees as its context
+    std::uint64_t plain_size;  ///< of plain context memory
+
+    /// Keeps a tail-called program alive until the run ends.
+    const Code* keep(std::shared_ptr<const Code> target);
+
+    [[nodiscard]] std::uint64_t frame_top(unsigned frame) const {
+        return reinterpret_cast<std::uintptr_t>(stack_) + (kMaxFrames - frame) * kPitch - kGap;
+    }
+    /// Before a lookup in a map of maps: keeps the inner map it finds alive until the run ends.
+    /// False if the run uses more than 64 maps of maps.
+    [[nodiscard]] bool enter(maps::MapOfMaps& outer);
+
+    /// Zeroes the frame: programs must not see what the host's stack held.
+    void clear_frame(unsigned frame);
+
+    /// Memory proved accessible a moment ago: values from map lookups. Emptied by every other call.
+    void remember(const Region& region) { recent_[recent_next_++ % recent_.size()] = region; }
+    void forget() { recent_ = {}; }
+    [[nodiscard]] const std::array<Region, 4>& recent() const { return recent_; }
+
+    // What CallContext keeps to itself.
+    using CallContext::abort_reason_;
+    using CallContext::ctx_;
+    using CallContext::data_;
+    using CallContext::packet_;
+    using CallContext::user_;
+    [[nodiscard]] std::span<const Grant> grants() const { return {grants_.data(), grant_count_}; }
+
+    std::array<Frame, kMaxFrames> frames; ///< [0, depth) are valid
+
+  private:
+    // Frames are apart, so that a pointer one past one frame is not inside the next.
+    static constexpr std::uint64_t kGap = 64;
+    static constexpr std::uint64_t kPitch = kStackSize + 2 * kGap;
+
+    struct Entered {
+        maps::MapOfMaps* outer;
+        std::uint32_t phase;
+    };
+    static constexpr unsigned kMaxEntered = 64;
+
+    std::array<Region, 4> recent_{};
+    std::array<Entered, kMaxEntered> entered_; // first entered_count_ are valid
+    unsigned entered_count_ = 0;
+    unsigned recent_next_ = 0;
+    unsigned kept_count_ = 0;
+    alignas(std::shared_ptr<const Code>)
+        std::byte kept_[kMaxTailCalls][sizeof(std::shared_ptr<const Code>)];
+    alignas(16) std::byte stack_[kMaxFrames * kPitch];
+    std::byte ctx_window_[kMaxCtxSize]; // addresses that stand for the ctx; never read or written
+};
+
+} // namespace ebpfvm::interp

@@ -1,0 +1,228 @@
+// Vm::load(): maps, bindings, code, tail calls, in that order.
+#include "ebpfvm/vm.hpp"
+#include "maps/map_of_maps.hpp"
+#include "maps/prog_array_map.hpp"
+#include "support/try.hpp"
+#include "vm/module_state.hpp"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <ctime>
+#include <deque>
+#include <set>
+#include <thread>
+
+namespace ebpfvm {
+namespace vm {
+namespace {
+
+std::uint64_t monotonic_ns() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return std::uint64_t(now.tv_sec) * 1'000'000'000 + std::uint64_t(now.tv_nsec);
+}
+
+bool is_same_shape(const MapSpec& a, const MapSpec& b) {
+    return a.type == b.type && a.key_size == b.key_size && a.value_size == b.value_size &&
+           a.max_entries == b.max_entries;
+}
+
+// What the loader needs of its Vm.
+struct VmParts {
+    const HelperTable& helpers;
+    const ProgTypeTable& prog_types;
+    MapOptions map_options;
+};
+
+class Loader {
+  public:
+    Loader(const Object& object, const LoadOptions& options, const VmParts& parts,
+           std::shared_ptr<ModuleState> module)
+        : options_(options), parts_(parts), module_(std::move(module)) {
+        module_->object = object;
+    }
+
+    Expected<std::shared_ptr<const ModuleState>> load() {
+        TRY(check_names());
+        TRY(choose_programs());
+        TRY(make_maps());
+        TRY(bind_variables());
+        for (const Program* program : chosen_) {
+            TRY(compile(*program));
+        }
+        TRY(fill_slots());
+        return std::move(module_);
+    }
+
+  private:
+    const Object& object() const { return module_->object; }
+
+    Expected<void> check_names() {
+        for (const auto& [name, map] : options_.maps) {
+            const MapSpec* spec = object().find_map(std::string_view(name));
+            if (spec == nullptr) {
+                return fail(Errc::NotFound, "{}: no map \"{}\" to replace", object().name(), name);
+            }
+            if (map == nullptr || !is_same_shape(*spec, map->spec())) {
+                return fail(
+                    Errc::InvalidArgument,
+                    "{}: map \"{}\": the replacement has another type, key size, value size "
+                    "or max_entries",
+                    object().name(), name);
+            }
+        }
+        return {};
+    }
+
+    // The programs asked for, and those that prog arrays of the object name.
+    Expected<void> choose_programs() {
+        std::set<const Program*> chosen;
+        for (const std::string& name : options_.programs) {
+            const Program* program = object().find_program(std::string_view(name));
+            if (program == nullptr) {
+                return fail(Errc::NotFound, "{}: no program \"{}\"", object().name(), name);
+            }
+            chosen.insert(program);
+        }
+        for (const MapSpec& spec : object().maps()) {
+            for (const InitialSlot& slot : spec.slots) {
+                if (spec.type == MapType::ProgArray && !chosen.empty()) {
+                    chosen.insert(object().find_program(std::string_view(slot.name)));
+                }
+            }
+        }
+        for (const Program& program : object().programs()) {
+            if (chosen.empty() || chosen.contains(&program)) {
+                chosen_.push_back(&program);
+            }
+        }
+        return {};
+    }
+
+    Expected<void> make_maps() {
+        for (const MapSpec& spec : object().maps()) {
+            if (const auto given = options_.maps.find(spec.name); given != options_.maps.end()) {
+                module_->maps.push_back(given->second);
+                continue;
+            }
+            TRY_ASSIGN(auto map, create_map(spec, parts_.map_options));
+            module_->maps.push_back(std::move(map));
+        }
+        return {};
+    }
+
+    Expected<void> bind_variables() {
+        for (const Extern& symbol : object().externs()) {
+            const auto given = options_.variables.find(symbol.name);
+            if (given != options_.variables.end()) {
+                const std::span<std::byte> memory = given->second.memory;
+                variables_.push_back({reinterpret_cast<std::uintptr_t>(memory.data()),
+                                      memory.size(), given->second.access});
+            } else if (symbol.kind == ExternKind::Variable && !symbol.is_weak) {
+                return fail(Errc::Unresolved, "{}: the host offers no variable \"{}\"",
+                            object().name(), symbol.name);
+            } else {
+                variables_.push_back({});
+            }
+        }
+        return {};
+    }
+
+    Expected<void> compile(const Program& program) {
+        const ProgTypeInfo* type = parts_.prog_types.find(program.type);
+        if (type == nullptr || type->ctx == nullptr) {
+            return fail(Errc::Unsupported, "program \"{}\": type {} cannot run here", program.name,
+                        name_of(program.type));
+        }
+        auto code = interp::compile(program, {.ctx = type->ctx,
+                                              .maps = module_->maps,
+                                              .helpers = &parts_.helpers,
+                                              .variables = variables_,
+                                              .externs = object().externs()});
+        if (!code) {
+            Error error = std::move(code).error();
+            error.message = fmt::format("program \"{}\": {}", program.name, error.message);
+            return std::unexpected(std::move(error));
+        }
+        module_->programs.push_back({std::move(*code)});
+        return {};
+    }
+
+    // Static `values` of prog arrays and maps of maps. Maps that the host gave keep their content.
+    Expected<void> fill_slots() {
+        for (std::size_t i = 0; i < object().maps().size(); ++i) {
+            const MapSpec& spec = object().maps()[i];
+            if (options_.maps.contains(spec.name)) {
+                continue;
+            }
+            for (const InitialSlot& slot : spec.slots) {
+                TRY(fill_slot(*module_->maps[i], slot));
+            }
+        }
+        return {};
+    }
+
+    Expected<void> fill_slot(Map& map, const InitialSlot& slot) {
+        int error = -1;
+        if (map.spec().type == MapType::ProgArray) {
+            const auto target =
+                std::ranges::find_if(module_->programs, [&](const LoadedProgram& loaded) {
+                    return loaded.code->program.name == slot.name;
+                });
+            if (target != module_->programs.end()) {
+                error = static_cast<maps::ProgArrayMap&>(map).set_prog(slot.index, target->code);
+            }
+        } else if (const auto inner = find_map_index(slot.name)) {
+            error = static_cast<maps::MapOfMaps&>(map).set_map(&slot.index, module_->maps[*inner]);
+        }
+        if (error != 0) {
+            return fail(Errc::InvalidArgument, "map \"{}\": slot {} cannot hold \"{}\"",
+                        map.spec().name, slot.index, slot.name);
+        }
+        return {};
+    }
+
+    std::optional<std::size_t> find_map_index(std::string_view name) const {
+        const auto found = std::ranges::find(object().maps(), name, &MapSpec::name);
+        return found == object().maps().end()
+                   ? std::nullopt
+                   : std::optional(std::size_t(found - object().maps().begin()));
+    }
+
+    const LoadOptions& options_;
+    const VmParts& parts_;
+    std::shared_ptr<ModuleState> module_;
+    std::vector<const Program*> chosen_;
+    std::vector<interp::Region> variables_;
+};
+
+} // namespace
+} // namespace vm
+
+Vm::Vm(VmOptions options) : options_(std::move(options)), helpers_(HelperTable::defaults()) {
+    if (options_.cpus == 0) {
+        options_.cpus = std::max(1U, std::thread::hardware_concurrency());
+    }
+    Environment environment = options_.environment;
+    if (!environment.clock) {
+        environment.clock = vm::monotonic_ns;
+    }
+    environment_ = std::make_shared<const Environment>(std::move(environment));
+    cpu_slots_ = std::make_shared<vm::CpuSlots>(options_.cpus);
+}
+
+Expected<Module> Vm::load(const Object& object, const LoadOptions& options) {
+    auto state = std::make_shared<vm::ModuleState>();
+    state->insn_budget = options_.insn_budget;
+    state->environment = environment_;
+    state->cpu_slots = cpu_slots_;
+    const vm::VmParts parts{
+        .helpers = helpers_,
+        .prog_types = prog_types_,
+        .map_options = {.cpus = options_.cpus, .max_bytes = options_.max_map_bytes}};
+    TRY_ASSIGN(auto module, vm::Loader(object, options, parts, std::move(state)).load());
+    return Module(std::move(module));
+}
+
+} // namespace ebpfvm

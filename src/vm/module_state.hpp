@@ -1,0 +1,28 @@
+// What a Module and its Executables share.
+#pragma once
+
+#include "ebpfvm/vm.hpp"
+#include "interp/code.hpp"
+#include "vm/cpu_slots.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace ebpfvm::vm {
+
+struct LoadedProgram {
+    std::shared_ptr<const interp::Code> code;
+};
+
+struct ModuleState {
+    Object object;
+    /// The user references, in the order of object.maps(): while one lives, prog arrays keep their
+    /// programs.
+    std::vector<std::shared_ptr<Map>> maps;
+    std::vector<LoadedProgram> programs;
+    std::uint64_t insn_budget = 0;
+    std::shared_ptr<const Environment> environment;
+    std::shared_ptr<CpuSlots> cpu_slots;
+};
+
+} // namespace ebpfvm::vm
