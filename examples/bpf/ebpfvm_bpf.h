@@ -23,6 +23,10 @@ typedef __u32 __be32;
 #define __always_inline inline __attribute__((always_inline))
 #define __noinline __attribute__((noinline))
 #define __weak __attribute__((weak))
+/// `extern int f(int) __ksym;` is a function or variable that the host offers under that name.
+#define __ksym __attribute__((section(".ksyms")))
+/// `extern int CONFIG_HZ __kconfig;` is a constant that the host sets when it reads the object.
+#define __kconfig __attribute__((section(".kconfig")))
 #define __unused __attribute__((unused))
 
 // ---- Map definitions -----------------------------------------------------------------------

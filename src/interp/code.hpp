@@ -6,6 +6,7 @@
 #include "ebpfvm/object.hpp"
 #include "ebpfvm/prog_type.hpp"
 #include "isa/opcode.hpp"
+#include "maps/map_of_maps.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -55,8 +56,8 @@ struct Code {
     std::map<std::uint32_t, Helper> callx_helpers; ///< those callx can reach; empty without callx
     std::vector<std::shared_ptr<Map>> maps;        ///< those it refers to (core references)
     std::vector<MapRegion> map_regions;            ///< ascending
-    std::vector<Map*> maps_of_maps;
-    std::vector<Region> variables; ///< host variables it refers to
+    std::vector<maps::MapOfMaps*> maps_of_maps;    ///< among `maps`
+    std::vector<Region> variables;                 ///< host variables it refers to
     std::shared_ptr<const CtxLayout> ctx;
     bool needs_cpu = false; ///< may see per-cpu memory or the CPU's number
 };

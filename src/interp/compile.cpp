@@ -190,7 +190,7 @@ class Compiler {
         switch (map.spec().type) {
         case MapType::ArrayOfMaps:
         case MapType::HashOfMaps:
-            code_->maps_of_maps.push_back(&map);
+            code_->maps_of_maps.push_back(static_cast<maps::MapOfMaps*>(&map));
             code_->needs_cpu = true; // inner maps may be per-cpu
             break;
         case MapType::ProgArray:

@@ -2,9 +2,6 @@
 // Tested by interp/checked_mode_test.cpp.
 #include "interp/guard.hpp"
 
-#include "maps/array_of_maps_map.hpp"
-#include "maps/hash_of_maps_map.hpp"
-
 #include <algorithm>
 #include <optional>
 
@@ -75,9 +72,9 @@ std::optional<Verdict> check_maps(RunState& state, std::uint64_t address, std::u
         Map& map = *std::prev(after)->map;
         return check_map(map, map.memory_state(at, size, state.user_), want);
     }
-    for (Map* outer : state.code->maps_of_maps) {
+    for (const maps::MapOfMaps* outer : state.code->maps_of_maps) {
         Map* inner = nullptr;
-        const MemoryState memory = maps::inner_memory_state(*outer, at, size, state.user_, &inner);
+        const MemoryState memory = outer->inner_memory_state(at, size, state.user_, &inner);
         if (memory != MemoryState::NotMine) {
             return check_map(*inner, memory, want);
         }
@@ -157,7 +154,7 @@ Map* find_map(const RunState& state, std::uint64_t address) {
     if (std::ranges::any_of(state.code->maps, same)) {
         return map;
     }
-    const auto holds = [map](Map* outer) { return maps::is_inner_map(*outer, map); };
+    const auto holds = [map](const maps::MapOfMaps* outer) { return outer->is_inner_map(map); };
     return std::ranges::any_of(state.code->maps_of_maps, holds) ? map : nullptr;
 }
 

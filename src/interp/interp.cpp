@@ -110,6 +110,19 @@ Callee resolve_callx(const Code& code, std::uint64_t value) {
     return {nullptr, helper == code.callx_helpers.end() ? nullptr : &helper->second};
 }
 
+bool is_map_of_maps(MapType type) {
+    return type == MapType::ArrayOfMaps || type == MapType::HashOfMaps;
+}
+
+// A lookup in a map of maps must be announced, so that what it finds stays alive.
+bool enter_map_of_maps(RunState& state, const Helper& helper, std::uint64_t map_address) {
+    if (helper.proto.ret != RetType::PtrToMapValueOrNull) {
+        return true;
+    }
+    Map& map = *reinterpret_cast<Map*>(map_address);
+    return !is_map_of_maps(map.spec().type) || state.enter(static_cast<maps::MapOfMaps&>(map));
+}
+
 // Calls a helper with checked arguments; false with `fault` set if they are wrong or it aborts.
 template <Mode kMode>
 bool call_helper(RunState& state, const Helper& helper, std::uint64_t* r, const Slot* pc,
@@ -123,6 +136,11 @@ bool call_helper(RunState& state, const Helper& helper, std::uint64_t* r, const 
             return false;
         }
     }
+    if (!state.code->maps_of_maps.empty() && !enter_map_of_maps(state, helper, args[0])) {
+        fault = make_fault(state, pc, FaultKind::HelperAbort,
+                           "the run uses more maps of maps than can be kept alive");
+        return false;
+    }
     state.data_ = helper.data.get();
     r[0] = helper.fn(state, args[0], args[1], args[2], args[3], args[4]);
     if (state.abort_reason_ != nullptr) {
@@ -134,9 +152,10 @@ bool call_helper(RunState& state, const Helper& helper, std::uint64_t* r, const 
         if (helper.proto.ret != RetType::PtrToMapValueOrNull) {
             state.forget(); // it may have deleted an element
         } else if (r[0] != 0) {
-            Map& map = *reinterpret_cast<Map*>(args[0]);
-            const bool is_memory = !map.memory().empty();
-            state.remember({is_memory ? r[0] : 0, map.spec().value_size, map.prog_access()});
+            const Map& map = *reinterpret_cast<const Map*>(args[0]);
+            if (!is_map_of_maps(map.spec().type)) {
+                state.remember({r[0], map.spec().value_size, map.prog_access()});
+            }
         }
         std::fill_n(r + 1, kMaxArgs, 0); // callee-clobbered; a verifier would refuse to read them
     }

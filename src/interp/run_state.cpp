@@ -17,6 +17,9 @@ RunState::RunState(const Code& entry, const RunInput& input)
 }
 
 RunState::~RunState() {
+    for (unsigned i = 0; i < entered_count_; ++i) {
+        entered_[i].outer->leave_run(entered_[i].phase);
+    }
     for (unsigned i = 0; i < kept_count_; ++i) {
         std::launder(reinterpret_cast<std::shared_ptr<const Code>*>(kept_[i]))->~shared_ptr();
     }
@@ -26,6 +29,19 @@ const Code* RunState::keep(std::shared_ptr<const Code> target) {
     return std::construct_at(reinterpret_cast<std::shared_ptr<const Code>*>(kept_[kept_count_++]),
                              std::move(target))
         ->get();
+}
+
+bool RunState::enter(maps::MapOfMaps& outer) {
+    for (unsigned i = 0; i < entered_count_; ++i) {
+        if (entered_[i].outer == &outer) {
+            return true;
+        }
+    }
+    if (entered_count_ == kMaxEntered) {
+        return false;
+    }
+    entered_[entered_count_++] = {&outer, outer.enter_run()};
+    return true;
 }
 
 void RunState::clear_frame(unsigned frame) {

@@ -56,6 +56,10 @@ class RunState : public CallContext {
     [[nodiscard]] std::uint64_t frame_top(unsigned frame) const {
         return reinterpret_cast<std::uintptr_t>(stack_) + (kMaxFrames - frame) * kPitch - kGap;
     }
+    /// Before a lookup in a map of maps: keeps the inner map it finds alive until the run ends.
+    /// False if the run uses more than 64 maps of maps.
+    [[nodiscard]] bool enter(maps::MapOfMaps& outer);
+
     /// Zeroes the frame: programs must not see what the host's stack held.
     void clear_frame(unsigned frame);
 
@@ -79,7 +83,15 @@ class RunState : public CallContext {
     static constexpr std::uint64_t kGap = 64;
     static constexpr std::uint64_t kPitch = kStackSize + 2 * kGap;
 
+    struct Entered {
+        maps::MapOfMaps* outer;
+        std::uint32_t phase;
+    };
+    static constexpr unsigned kMaxEntered = 64;
+
     std::array<Region, 4> recent_{};
+    std::array<Entered, kMaxEntered> entered_; // first entered_count_ are valid
+    unsigned entered_count_ = 0;
     unsigned recent_next_ = 0;
     unsigned kept_count_ = 0;
     alignas(std::shared_ptr<const Code>)

@@ -1,7 +1,6 @@
 // Vm::load(): maps, bindings, code, tail calls, in that order.
 #include "ebpfvm/vm.hpp"
-#include "maps/array_of_maps_map.hpp"
-#include "maps/hash_of_maps_map.hpp"
+#include "maps/map_of_maps.hpp"
 #include "maps/prog_array_map.hpp"
 #include "support/try.hpp"
 #include "vm/module_state.hpp"
@@ -175,19 +174,13 @@ class Loader {
                 error = static_cast<maps::ProgArrayMap&>(map).set_prog(slot.index, target->code);
             }
         } else if (const auto inner = find_map_index(slot.name)) {
-            error = set_inner(map, slot.index, module_->maps[*inner]);
+            error = static_cast<maps::MapOfMaps&>(map).set_map(&slot.index, module_->maps[*inner]);
         }
         if (error != 0) {
             return fail(Errc::InvalidArgument, "map \"{}\": slot {} cannot hold \"{}\"",
                         map.spec().name, slot.index, slot.name);
         }
         return {};
-    }
-
-    static int set_inner(Map& outer, std::uint32_t index, std::shared_ptr<Map> inner) {
-        return outer.spec().type == MapType::ArrayOfMaps
-                   ? static_cast<maps::ArrayOfMapsMap&>(outer).set_map(&index, std::move(inner))
-                   : static_cast<maps::HashOfMapsMap&>(outer).set_map(&index, std::move(inner));
     }
 
     std::optional<std::size_t> find_map_index(std::string_view name) const {

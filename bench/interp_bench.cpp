@@ -1,0 +1,148 @@
+// The interpreter on the kernels of bench/kernels, with the native code of the same C beside it.
+// Column ns/insn is per executed BPF insn, so native rows show how far there is to go.
+#include "ebpfvm/ebpfvm.hpp"
+#include "interp/interp.hpp"
+
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <vector>
+
+extern "C" {
+#define X(name) std::uint64_t native_##name(std::uint8_t* mem, std::uint64_t size);
+#include "kernels/kernel_names.h"
+#undef X
+}
+
+namespace {
+
+using namespace ebpfvm;
+
+using NativeKernel = std::uint64_t (*)(std::uint8_t*, std::uint64_t);
+constexpr std::size_t kBufferSize = 4096 + 8;
+
+std::vector<std::byte> make_buffer() {
+    std::vector<std::byte> buffer(kBufferSize);
+    std::uint32_t x = 1;
+    for (std::byte& b : buffer) {
+        x = x * 1664525 + 1013904223;
+        b = std::byte(x >> 24);
+    }
+    return buffer;
+}
+
+[[noreturn]] void give_up(const std::string& message) {
+    fmt::print(stderr, "interp_bench: {}\n", message);
+    std::exit(1);
+}
+
+template <class T>
+T must(Expected<T> value) {
+    return value ? std::move(*value) : (give_up(to_string(value.error())), std::move(*value));
+}
+
+struct Kernel {
+    std::string name;
+    NativeKernel native;
+    Executable checked;
+    std::shared_ptr<const interp::Code> unchecked;
+    std::uint64_t insns = 0;
+};
+
+void count_insns(benchmark::State& state, const Kernel& kernel) {
+    state.counters["insns"] = double(kernel.insns);
+    state.counters["ns/insn"] = benchmark::Counter(
+        double(kernel.insns) / 1e9,
+        benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+}
+
+void run_native(benchmark::State& state, const Kernel& kernel) {
+    auto buffer = make_buffer();
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(
+            kernel.native(reinterpret_cast<std::uint8_t*>(buffer.data()), buffer.size()));
+    }
+    count_insns(state, kernel);
+}
+
+void run_checked(benchmark::State& state, const Kernel& kernel) {
+    auto buffer = make_buffer();
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(kernel.checked.run(std::span(buffer)).r0);
+    }
+    count_insns(state, kernel);
+}
+
+void run_unchecked(benchmark::State& state, const Kernel& kernel) {
+    auto buffer = make_buffer();
+    const Environment environment;
+    const interp::RunInput input{.ctx = buffer.data(),
+                                 .size = buffer.size(),
+                                 .insn_budget = ~std::uint64_t{0},
+                                 .environment = &environment};
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(interp::run_unchecked(*kernel.unchecked, input).r0);
+    }
+    count_insns(state, kernel);
+}
+
+// Results must agree before anything is timed.
+void check(Kernel& kernel) {
+    auto native_buffer = make_buffer();
+    auto buffer = make_buffer();
+    const std::uint64_t native =
+        kernel.native(reinterpret_cast<std::uint8_t*>(native_buffer.data()), native_buffer.size());
+    const RunResult result = kernel.checked.run(std::span(buffer));
+    if (result.fault) {
+        give_up(kernel.name + ": " + result.fault->message);
+    }
+    if (result.r0 != native || buffer != native_buffer) {
+        give_up(fmt::format("{}: native gives {:#x}, the interpreter {:#x}", kernel.name, native,
+                            result.r0));
+    }
+    kernel.insns = result.insns_executed;
+}
+
+std::shared_ptr<const interp::Code> compile_unchecked(const Program& program) {
+    static const ProgTypeTable types;
+    static const HelperTable helpers;
+    return must(interp::compile(program, {.ctx = types.find(ProgType::Unspec)->ctx,
+                                          .maps = {},
+                                          .helpers = &helpers,
+                                          .variables = {},
+                                          .externs = {}}));
+}
+
+std::vector<Kernel> load_kernels() {
+    Vm vm;
+    const Object object = must(load_object_file(EBPFVM_KERNELS_OBJECT, {}));
+    const Module module = must(vm.load(object));
+    std::vector<Kernel> kernels;
+#define X(name)                                                                                    \
+    kernels.push_back({#name, native_##name, must(module.program("bpf_" #name)),                   \
+                       compile_unchecked(*object.find_program(std::string_view("bpf_" #name)))});
+#include "kernels/kernel_names.h"
+#undef X
+    return kernels;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    benchmark::Initialize(&argc, argv);
+    std::vector<Kernel> kernels = load_kernels();
+    for (Kernel& kernel : kernels) {
+        check(kernel);
+        const auto add = [&](const char* engine, auto function) {
+            benchmark::RegisterBenchmark(
+                (kernel.name + "/" + engine).c_str(),
+                [&kernel, function](benchmark::State& state) { function(state, kernel); });
+        };
+        add("native", run_native);
+        add("interp_unchecked", run_unchecked);
+        add("interp_checked", run_checked);
+    }
+    benchmark::RunSpecifiedBenchmarks();
+    benchmark::Shutdown();
+}

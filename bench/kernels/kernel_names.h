@@ -1,0 +1,13 @@
+/* X(name) for every kernel of kernels.h; included with X defined. */
+X(alu64)
+X(alu32)
+X(gcd)
+X(sum_words)
+X(fnv1a)
+X(checksum)
+X(copy)
+X(collatz)
+X(sort)
+X(switch)
+X(calls)
+X(parse)

@@ -1,0 +1,119 @@
+// Every file of tests/data/{run,fault} goes through assembler, disassembler, loader and
+// interpreter.
+#include "support/data_file.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+
+namespace ebpfvm::test {
+namespace {
+
+class DataFiles : public testing::TestWithParam<std::filesystem::path> {};
+
+// "insn 3: out-of-bounds map value"
+std::string summary(const Fault& fault) {
+    const std::string text =
+        "insn " + std::to_string(fault.insn) + ": " + std::string(name_of(fault.kind));
+    return fault.memory_class == MemoryClass::None
+               ? text
+               : text + " " + std::string(name_of(fault.memory_class));
+}
+
+// Runs with the context that the program type wants. The packet lies in a buffer with room around.
+RunResult run(const Executable& program, DataFile& data) {
+    const RunOptions options{.insn_budget = data.budget};
+    std::vector<std::byte> buffer(256 + data.packet.size() + 320);
+    const auto packet = std::span(buffer).subspan(256, data.packet.size());
+    std::ranges::copy(data.packet, packet.begin());
+    if (data.prog == "xdp") {
+        XdpCtx ctx{.packet = Packet::in(buffer, packet)};
+        return program.run(ctx, options);
+    }
+    if (data.prog != "unspec") {
+        SkbCtx ctx{.packet = Packet::in(buffer, packet)};
+        return program.run(ctx, options);
+    }
+    return program.run(std::span(data.memory), options);
+}
+
+void expect_text_round_trip(const std::vector<Insn>& insns) {
+    const auto text = disassemble(insns);
+    if (!text) {
+        return; // it must not decode, and load says so
+    }
+    const auto again = assemble(*text);
+    ASSERT_TRUE(again) << to_string(again.error()) << '\n' << *text;
+    EXPECT_EQ(*again, insns) << *text;
+}
+
+Vm vm_with_test_functions() {
+    Vm vm({.cpus = 2});
+    EXPECT_TRUE(
+        vm.helpers().add_function(0x10000, "host_sum", [](std::span<const std::byte> bytes) {
+            std::uint64_t sum = 0;
+            std::ranges::for_each(bytes, [&](std::byte b) { sum += std::uint64_t(b); });
+            return sum;
+        }));
+    EXPECT_TRUE(vm.helpers().add_function(0x10001, "host_set",
+                                          [](std::uint32_t* out, std::uint32_t v) { *out = v; }));
+    EXPECT_TRUE(vm.helpers().add_function(0x10002, "host_abort",
+                                          [](CallContext& call) { call.abort("asked to"); }));
+    EXPECT_TRUE(vm.helpers().add_function(0x10003, "host_read",
+                                          [](const std::uint64_t* in) { return *in; }));
+    return vm;
+}
+
+TEST_P(DataFiles, GiveWhatTheyPromise) {
+    DataFile data = read_data_file(GetParam());
+    const auto insns = assemble(data.assembly);
+    ASSERT_TRUE(insns) << to_string(insns.error());
+    expect_text_round_trip(*insns);
+
+    Vm vm = vm_with_test_functions();
+    const ProgTypeInfo* type = vm.prog_types().find(std::string_view(data.prog));
+    ASSERT_NE(type, nullptr) << data.prog;
+    const auto module = vm.load(Object::from_insns("test", type->type, *insns, data.maps));
+    if (!data.error.empty()) {
+        ASSERT_FALSE(module) << "loads, but should fail with " << data.error;
+        const std::string error =
+            std::string(name_of(module.error().code)) + ": " + module.error().message;
+        const auto colon = data.error.find(": ");
+        EXPECT_TRUE(error.starts_with(data.error.substr(0, colon)) &&
+                    error.contains(data.error.substr(colon + 2)))
+            << error;
+        return;
+    }
+    ASSERT_TRUE(module) << to_string(module.error());
+    const RunResult result = run(module->programs().front(), data);
+    if (!data.fault.empty()) {
+        ASSERT_TRUE(result.fault) << "runs to its end, r0 = " << result.r0;
+        EXPECT_EQ(summary(*result.fault), data.fault) << result.fault->message;
+        EXPECT_EQ(result.r0, 0U);
+        // The host goes on: the same module still runs other programs.
+        const auto fine =
+            vm.load(Object::from_insns("fine", type->type, *assemble("r0 = 7\nexit")));
+        DataFile again = data;
+        again.budget = 0;
+        EXPECT_EQ(run(fine->programs().front(), again).r0, 7U);
+        return;
+    }
+    ASSERT_FALSE(result.fault) << result.fault->message;
+    ASSERT_TRUE(data.result) << "the file expects nothing";
+    EXPECT_EQ(result.r0, *data.result);
+}
+
+std::string name_of_param(const testing::TestParamInfo<std::filesystem::path>& info) {
+    return test_name(info.param);
+}
+
+INSTANTIATE_TEST_SUITE_P(Run, DataFiles, testing::ValuesIn(data_files("run")), name_of_param);
+INSTANTIATE_TEST_SUITE_P(Fault, DataFiles, testing::ValuesIn(data_files("fault")), name_of_param);
+
+TEST(DataFilesOfFaults, CoverAtLeast40MisbehavingPrograms) {
+    EXPECT_GE(data_files("fault").size(), 40U);
+}
+
+} // namespace
+} // namespace ebpfvm::test
