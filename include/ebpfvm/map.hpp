@@ -3,6 +3,7 @@
 
 #include "ebpfvm/error.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -125,8 +126,10 @@ class Map : public std::enable_shared_from_this<Map> {
     [[nodiscard]] Access prog_access() const noexcept;
 
     /// Forbids further changes by the host; programs keep their rights. BPF_MAP_FREEZE.
-    void freeze() noexcept { frozen_ = true; }
-    [[nodiscard]] bool is_frozen() const noexcept { return frozen_; }
+    void freeze() noexcept { frozen_.store(true, std::memory_order_relaxed); }
+    [[nodiscard]] bool is_frozen() const noexcept {
+        return frozen_.load(std::memory_order_relaxed);
+    }
 
     /// Host-side conveniences over the above: sizes are checked, frozen maps refuse.
     [[nodiscard]] Expected<std::vector<std::byte>> read(std::span<const std::byte> key,
@@ -139,9 +142,13 @@ class Map : public std::enable_shared_from_this<Map> {
   protected:
     explicit Map(MapSpec spec) : spec_(std::move(spec)) {}
 
+    /// Copies the value out: what read() returns. Never mixes the values of two keys, and in hash
+    /// maps not those of two updates; no use in the sense of LRU. -ENOTSUP if there are no values.
+    virtual int copy_elem(const void* key, void* value, const MapUser& user) noexcept;
+
   private:
     MapSpec spec_;
-    bool frozen_ = false;
+    std::atomic<bool> frozen_ = false;
 };
 
 struct MapOptions {

@@ -1,0 +1,64 @@
+// What a helper can ask of the run that called it.
+#include "ebpfvm/run.hpp"
+#include "support/entropy.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace ebpfvm {
+
+bool CallContext::grant(std::span<std::byte> memory, Access access) {
+    return grant_ref(memory, access, nullptr);
+}
+
+bool CallContext::grant_ref(std::span<std::byte> memory, Access access,
+                            void (*release)(std::byte* memory)) {
+    if (grant_count_ == kMaxGrants) {
+        return false;
+    }
+    grants_[grant_count_++] = {memory.data(), memory.size(), access, release};
+    return true;
+}
+
+bool CallContext::revoke(const void* memory) {
+    const auto end = grants_.begin() + std::ptrdiff_t(grant_count_);
+    const auto found = std::find_if(grants_.begin(), end,
+                                    [memory](const Grant& grant) { return grant.begin == memory; });
+    if (found == end) {
+        return false;
+    }
+    *found = *(end - 1);
+    --grant_count_;
+    return true;
+}
+
+std::uint64_t CallContext::now_ns() const {
+    if (environment_ != nullptr && environment_->clock) {
+        return environment_->clock();
+    }
+    using std::chrono::nanoseconds;
+    using std::chrono::steady_clock;
+    return std::uint64_t(
+        std::chrono::duration_cast<nanoseconds>(steady_clock::now().time_since_epoch()).count());
+}
+
+// splitmix64 (Steele, Lea, Flood 2014); a run that never asks never seeds.
+std::uint32_t CallContext::random_u32() {
+    if (random_state_ == 0) {
+        const std::uint64_t fixed = environment_ != nullptr ? environment_->random_seed : 0;
+        random_state_ = fixed != 0 ? fixed : random_seed();
+    }
+    random_state_ += 0x9e37'79b9'7f4a'7c15;
+    std::uint64_t mixed = random_state_;
+    mixed = (mixed ^ (mixed >> 30U)) * 0xbf58'476d'1ce4'e5b9;
+    mixed = (mixed ^ (mixed >> 27U)) * 0x94d0'49bb'1331'11eb;
+    return std::uint32_t((mixed ^ (mixed >> 31U)) >> 32U);
+}
+
+void CallContext::trace(std::string_view text) const {
+    if (environment_ != nullptr && environment_->trace) {
+        environment_->trace(text);
+    }
+}
+
+} // namespace ebpfvm

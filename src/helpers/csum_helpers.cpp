@@ -1,0 +1,54 @@
+// csum_diff: the Internet checksum (RFC 1071), incrementally (RFC 1624).
+#include "helpers/helpers.hpp"
+#include "support/bits.hpp"
+
+#include <bit>
+#include <cerrno>
+
+namespace ebpfvm::helpers {
+namespace {
+
+// Addition with end-around carry, csum_add() of the kernel. It gives 0 only for 0 + 0; of the two
+// zeros of ones' complement all other sums get 0xffffffff.
+std::uint32_t add(std::uint32_t a, std::uint32_t b) {
+    const std::uint32_t sum = a + b;
+    return sum + (sum < b ? 1 : 0);
+}
+
+// csum_partial() of the kernel, for multiples of 4 bytes.
+std::uint32_t sum_words(const std::byte* data, std::uint32_t size, std::uint32_t sum) {
+    for (std::uint32_t off = 0; off < size; off += sizeof(std::uint32_t)) {
+        sum = add(sum, load_unaligned<std::uint32_t>(data + off));
+    }
+    return sum;
+}
+
+// csum_from32to16() of the kernel.
+std::uint32_t fold(std::uint32_t sum) {
+    return (sum + std::rotl(sum, 16)) >> 16U;
+}
+
+} // namespace
+
+// bpf_csum_diff() as of Linux 6.18: the result is folded to 16 bits, not complemented.
+std::uint64_t csum_diff(CallContext&, std::uint64_t from_reg, std::uint64_t from_size_reg,
+                        std::uint64_t to_reg, std::uint64_t to_size_reg, std::uint64_t seed) {
+    const auto from_size = static_cast<std::uint32_t>(from_size_reg);
+    const auto to_size = static_cast<std::uint32_t>(to_size_reg);
+    if (((from_size | to_size) & 3U) != 0) {
+        return as_r0(-EINVAL);
+    }
+    const auto* from = as_pointer<const std::byte>(from_reg);
+    const auto* to = as_pointer<const std::byte>(to_reg);
+    auto sum = static_cast<std::uint32_t>(seed);
+    if (from_size != 0 && to_size != 0) {
+        sum = add(sum_words(to, to_size, sum), ~sum_words(from, from_size, 0));
+    } else if (to_size != 0) {
+        sum = sum_words(to, to_size, sum);
+    } else if (from_size != 0) {
+        sum = ~sum_words(from, from_size, ~sum);
+    }
+    return fold(sum);
+}
+
+} // namespace ebpfvm::helpers

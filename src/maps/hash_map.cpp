@@ -1,0 +1,296 @@
+#include "maps/hash_map.hpp"
+
+#include "maps/spec_checks.hpp"
+#include "support/entropy.hpp"
+
+#include <cerrno>
+
+namespace ebpfvm::maps {
+namespace {
+
+bool is_lru(MapType type) {
+    return type == MapType::LruHash || type == MapType::LruPercpuHash;
+}
+
+bool is_per_cpu(MapType type) {
+    return type == MapType::PercpuHash || type == MapType::LruPercpuHash;
+}
+
+// A bucket: removals in the upper half, first element in the lower.
+std::uint32_t first_of(std::uint64_t bucket) {
+    return std::uint32_t(bucket);
+}
+std::uint32_t removals_of(std::uint64_t bucket) {
+    return std::uint32_t(bucket >> 32U);
+}
+std::uint64_t make_bucket(std::uint32_t removals, std::uint32_t first) {
+    return std::uint64_t{removals} << 32U | first;
+}
+
+// htab_map_alloc_check() of the kernel.
+Expected<void> check_spec(const MapSpec& spec) {
+    constexpr std::uint64_t kMaxElementSize = (std::uint64_t{4} << 20U) - 64; // KMALLOC_MAX_SIZE
+    constexpr std::uint32_t kMaxPerCpuValue = 32 << 10U;                      // PCPU_MIN_UNIT_SIZE
+    constexpr std::uint32_t kMaxElements = 1U << 30U;
+    std::uint32_t allowed = map_flags::kNoPrealloc | map_flags::kZeroSeed | kAccessFlags;
+    allowed |= is_per_cpu(spec.type) ? 0 : map_flags::kNumaNode;
+    allowed |= is_lru(spec.type) ? map_flags::kNoCommonLru : 0;
+    TRY(check_flags(spec, allowed));
+    TRY(check_not_empty(spec));
+    if (is_lru(spec.type) && (spec.flags & map_flags::kNoPrealloc) != 0) {
+        return fail_map(Errc::InvalidArgument, spec, "no_prealloc is not for type {}",
+                        name_of(spec.type));
+    }
+    if (std::uint64_t{spec.key_size} + spec.value_size >= kMaxElementSize) {
+        return fail_map(Errc::LimitExceeded, spec, "key_size={} value_size={}, the limit is {}",
+                        spec.key_size, spec.value_size, kMaxElementSize);
+    }
+    if (is_per_cpu(spec.type) && spec.value_size > kMaxPerCpuValue) {
+        return fail_map(Errc::LimitExceeded, spec, "value_size={}, the limit per cpu is {}",
+                        spec.value_size, kMaxPerCpuValue);
+    }
+    if (spec.max_entries > kMaxElements) {
+        return fail_map(Errc::LimitExceeded, spec, "max_entries={}, the limit is {}",
+                        spec.max_entries, kMaxElements);
+    }
+    return {};
+}
+
+} // namespace
+
+Expected<std::shared_ptr<Map>> HashMap::create(const MapSpec& spec, const MapOptions& options) {
+    TRY(check_spec(spec));
+    return make(spec, options);
+}
+
+Expected<std::shared_ptr<HashMap>> HashMap::create_index(const MapSpec& spec,
+                                                         const MapOptions& options) {
+    MapSpec index = spec;
+    index.type = MapType::Hash;
+    index.value_size = sizeof(std::uint64_t);
+    TRY(check_spec(index));
+    return make(index, options);
+}
+
+Expected<std::shared_ptr<HashMap>> HashMap::make(const MapSpec& spec, const MapOptions& options) {
+    const std::uint32_t cpus = is_per_cpu(spec.type) ? cpu_count(options) : 1;
+    const HashLayout layout(spec, cpus, is_per_cpu(spec.type));
+    TRY_ASSIGN(MapMemory memory, MapMemory::allocate(spec, layout.plan, options));
+    return std::shared_ptr<HashMap>(new HashMap(spec, cpus, layout, std::move(memory)));
+}
+
+HashMap::HashMap(const MapSpec& spec, std::uint32_t cpus, const HashLayout& layout,
+                 MapMemory memory)
+    : Map(spec), memory_(std::move(memory)), pool_(spec, layout, memory_),
+      buckets_(reinterpret_cast<std::uint64_t*>(memory_.at(layout.buckets_off))),
+      bucket_mask_(std::uint32_t(layout.buckets - 1)), cpus_(cpus),
+      seed_((spec.flags & map_flags::kZeroSeed) != 0 ? 0 : random_seed()),
+      is_lru_(is_lru(spec.type)), is_per_cpu_(is_per_cpu(spec.type)) {}
+
+// The element of `key`, or kNoElement. `take(number)` may look at the element before it is known
+// whether that was still the one; it is called again if not.
+template <class Take>
+std::uint32_t HashMap::find(const Key& key, Take&& take) const noexcept {
+    const std::uint32_t hash = key.hash(seed_);
+    const std::uint64_t& bucket = bucket_of(hash);
+    std::uint64_t seen = load_acquire(bucket);
+    for (;;) {
+        std::uint32_t at = first_of(seen);
+        while (at != kNoElement) {
+            Element& element = pool_.element(at);
+            if (load_acquire(element.hash) == hash && key.equals(pool_.key(element))) {
+                take(at);
+                break;
+            }
+            at = load_acquire(element.next);
+        }
+        // Whatever was written to an element after it left the chain was written after the count of
+        // removals, with release: having read any of it, we see the new count here.
+        const std::uint64_t now = load_acquire(bucket);
+        if (removals_of(now) == removals_of(seen)) {
+            return at;
+        }
+        seen = now;
+    }
+}
+
+void* HashMap::lookup_elem(const void* key, const MapUser& user) noexcept {
+    if (user.cpu >= cpus_ && is_per_cpu_) {
+        return nullptr;
+    }
+    const std::uint32_t at = find({key, spec().key_size}, [](std::uint32_t) {});
+    if (at == kNoElement) {
+        return nullptr;
+    }
+    if (is_lru_) {
+        // Only from kLive: the element may be deleted at this moment, and must stay so.
+        std::atomic_ref state(pool_.element(at).state);
+        std::uintptr_t expected = element_state::kLive;
+        if (state.load(std::memory_order_relaxed) == expected) {
+            state.compare_exchange_strong(expected, element_state::kReferenced,
+                                          std::memory_order_relaxed);
+        }
+    }
+    return pool_.value(at, is_per_cpu_ ? user.cpu : 0);
+}
+
+int HashMap::copy_elem(const void* key, void* value, const MapUser& user) noexcept {
+    if (user.cpu >= cpus_ && is_per_cpu_) {
+        return -EINVAL;
+    }
+    const auto copy = [&](std::uint32_t at) {
+        load_shared(value, pool_.value(at, is_per_cpu_ ? user.cpu : 0), spec().value_size);
+    };
+    return find({key, spec().key_size}, copy) != kNoElement ? 0 : -ENOENT;
+}
+
+int HashMap::update_elem(const void* key_bytes, const void* value, std::uint64_t flags,
+                         const MapUser& user) noexcept {
+    if (flags > update_flags::kExist || (is_per_cpu_ && user.cpu >= cpus_)) {
+        return -EINVAL;
+    }
+    const Key key(key_bytes, spec().key_size);
+    const std::uint32_t hash = key.hash(seed_);
+    const std::lock_guard guard(lock_);
+    const Place place = locate(key, hash);
+    if (place.at == kNoElement) {
+        if (flags == update_flags::kExist) {
+            return -ENOENT;
+        }
+        if (live_ == spec().max_entries) {
+            if (!is_lru_) {
+                return -E2BIG;
+            }
+            evict();
+        }
+        const std::uint32_t number = pool_.take();
+        fill(number, key, hash, value, user);
+        const std::uint64_t bucket = load_acquire(place.bucket); // evict() may have changed it
+        store_release(pool_.element(number).next, first_of(bucket));
+        store_release(place.bucket, make_bucket(removals_of(bucket), number));
+        ++live_;
+        return 0;
+    }
+    if (flags == update_flags::kNoExist) {
+        return -EEXIST;
+    }
+    if (is_per_cpu_) {
+        store_shared(pool_.value(place.at, user.cpu), value, spec().value_size);
+        return 0;
+    }
+    const std::uint32_t number = pool_.take();
+    fill(number, key, hash, value, user);
+    store_release(pool_.element(number).state,
+                  is_lru_ ? element_state::kReferenced : element_state::kLive);
+    store_release(pool_.element(number).next, load_acquire(pool_.element(place.at).next));
+    replace(place, number);
+    pool_.give_back(place.at, element_state::kRetired);
+    return 0;
+}
+
+int HashMap::delete_elem(const void* key_bytes, const MapUser& user) noexcept {
+    const Key key(key_bytes, spec().key_size);
+    const std::uint32_t hash = key.hash(seed_);
+    const std::lock_guard guard(lock_);
+    const Place place = locate(key, hash);
+    if (place.at == kNoElement) {
+        return -ENOENT;
+    }
+    remove(place, user.run != nullptr ? reinterpret_cast<std::uintptr_t>(user.run)
+                                      : element_state::kRetired);
+    return 0;
+}
+
+int HashMap::get_next_key(const void* key_bytes, void* next) noexcept {
+    const std::lock_guard guard(lock_);
+    std::uint64_t bucket = 0;
+    std::uint32_t at = kNoElement;
+    if (key_bytes != nullptr) {
+        const Key key(key_bytes, spec().key_size);
+        const std::uint32_t hash = key.hash(seed_);
+        if (const Place place = locate(key, hash); place.at != kNoElement) {
+            at = load_acquire(pool_.element(place.at).next);
+            bucket = (hash & bucket_mask_) + std::uint64_t{1};
+        }
+    }
+    for (; at == kNoElement && bucket <= bucket_mask_; ++bucket) {
+        at = first_of(load_acquire(buckets_[bucket]));
+    }
+    if (at == kNoElement) {
+        return -ENOENT;
+    }
+    Key::load(next, pool_.key(pool_.element(at)), spec().key_size);
+    return 0;
+}
+
+HashMap::Place HashMap::locate(const Key& key, std::uint32_t hash) const {
+    Place place{bucket_of(hash), kNoElement, first_of(load_acquire(bucket_of(hash)))};
+    while (place.at != kNoElement) {
+        Element& element = pool_.element(place.at);
+        if (load_acquire(element.hash) == hash && key.equals(pool_.key(element))) {
+            break;
+        }
+        place.before = place.at;
+        place.at = load_acquire(element.next);
+    }
+    return place;
+}
+
+HashMap::Place HashMap::locate(std::uint32_t number) const {
+    std::uint64_t& bucket = bucket_of(load_acquire(pool_.element(number).hash));
+    Place place{bucket, kNoElement, first_of(load_acquire(bucket))};
+    while (place.at != number) {
+        place.before = place.at;
+        place.at = load_acquire(pool_.element(place.at).next);
+    }
+    return place;
+}
+
+// Takes the element out of its chain and lets `next` follow the one before it.
+void HashMap::replace(const Place& place, std::uint32_t next) {
+    const std::uint64_t bucket = load_acquire(place.bucket);
+    std::uint32_t first = next;
+    if (place.before != kNoElement) {
+        store_release(pool_.element(place.before).next, next);
+        first = first_of(bucket);
+    }
+    store_release(place.bucket, make_bucket(removals_of(bucket) + 1, first));
+}
+
+void HashMap::remove(const Place& place, std::uintptr_t state) {
+    replace(place, load_acquire(pool_.element(place.at).next));
+    pool_.give_back(place.at, state);
+    --live_;
+}
+
+void HashMap::fill(std::uint32_t number, const Key& key, std::uint32_t hash, const void* value,
+                   const MapUser& user) {
+    Element& element = pool_.element(number);
+    store_release(element.hash, hash);
+    store_release(element.state, element_state::kLive);
+    key.store(pool_.key(element));
+    for (std::uint32_t cpu = 0; cpu < cpus_; ++cpu) {
+        if (is_per_cpu_ && cpu != user.cpu) {
+            clear_shared(pool_.value(number, cpu), spec().value_size);
+        } else {
+            store_shared(pool_.value(number, cpu), value, spec().value_size);
+        }
+    }
+}
+
+void HashMap::evict() {
+    for (std::uint32_t scanned = 1;; ++scanned) {
+        clock_hand_ = clock_hand_ < pool_.highest() ? clock_hand_ + 1 : 1;
+        std::atomic_ref state(pool_.element(clock_hand_).state);
+        const std::uintptr_t seen = state.load(std::memory_order_relaxed);
+        const bool is_live = seen == element_state::kLive || seen == element_state::kReferenced;
+        if (seen == element_state::kLive || (is_live && scanned >= kMaxScan)) {
+            return remove(locate(clock_hand_), element_state::kRetired);
+        }
+        if (is_live) {
+            state.store(element_state::kLive, std::memory_order_relaxed);
+        }
+    }
+}
+
+} // namespace ebpfvm::maps

@@ -1,0 +1,120 @@
+// A key as words: what hash maps hash, compare and store.
+#pragma once
+
+#include "maps/words.hpp"
+#include "support/bits.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace ebpfvm::maps {
+
+inline constexpr std::size_t kWord = sizeof(std::uint64_t);
+
+/// A view of `size` key bytes of any alignment. The last word holds the bytes that are left over.
+class Key {
+  public:
+    Key(const void* bytes, std::uint32_t size)
+        : bytes_(static_cast<const std::byte*>(bytes)), size_(size) {}
+
+    [[nodiscard]] std::uint32_t hash(std::uint64_t seed) const;
+    /// Is it the key stored at `words`? Meaningful only if that element did not change meanwhile.
+    [[nodiscard]] bool equals(const std::uint64_t* words) const;
+    void store(std::uint64_t* words) const;
+    /// Writes a stored key back as bytes.
+    static void load(void* bytes, const std::uint64_t* words, std::uint32_t size);
+
+  private:
+    [[nodiscard]] std::size_t whole_words() const { return size_ / kWord; }
+    [[nodiscard]] std::uint64_t word(std::size_t i) const {
+        return load_unaligned<std::uint64_t>(bytes_ + i * kWord);
+    }
+    // The size_ % 8 bytes at the end, in the low bytes of a word.
+    [[nodiscard]] std::uint64_t last_word() const;
+
+    const std::byte* bytes_;
+    std::uint32_t size_;
+};
+
+/// Both halves of the 128-bit product, folded: each bit of the result depends on each bit of both.
+[[nodiscard]] inline std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+    __extension__ using Wide = unsigned __int128;
+    const Wide product = Wide{a} * b;
+    return std::uint64_t(product) ^ std::uint64_t(product >> 64U);
+}
+
+inline std::uint64_t Key::last_word() const {
+    const std::byte* at = bytes_ + whole_words() * kWord;
+    std::uint64_t word = 0;
+    unsigned shift = 0;
+    if ((size_ & 4U) != 0) {
+        word = load_unaligned<std::uint32_t>(at);
+        at += 4;
+        shift = 32;
+    }
+    if ((size_ & 2U) != 0) {
+        word |= std::uint64_t{load_unaligned<std::uint16_t>(at)} << shift;
+        at += 2;
+        shift += 16;
+    }
+    if ((size_ & 1U) != 0) {
+        word |= std::to_integer<std::uint64_t>(*at) << shift;
+    }
+    return word;
+}
+
+// Multiply and fold as in wyhash, with a secret seed in every step: whoever does not know it cannot
+// choose keys that fall into one bucket.
+inline std::uint32_t Key::hash(std::uint64_t seed) const {
+    constexpr std::uint64_t kMultiplier = 0x9e37'79b9'7f4a'7c15; // 2^64 / golden ratio, odd
+    std::uint64_t state = seed;
+    for (std::size_t i = 0; i < whole_words(); ++i) {
+        state = mix(word(i) ^ state, kMultiplier) + seed;
+    }
+    if (size_ % kWord != 0) {
+        state = mix(last_word() ^ state, kMultiplier);
+    }
+    return std::uint32_t(state ^ (state >> 32U));
+}
+
+inline bool Key::equals(const std::uint64_t* words) const {
+    for (std::size_t i = 0; i < whole_words(); ++i) {
+        if (load_acquire(words[i]) != word(i)) {
+            return false;
+        }
+    }
+    return size_ % kWord == 0 || load_acquire(words[whole_words()]) == last_word();
+}
+
+inline void Key::store(std::uint64_t* words) const {
+    for (std::size_t i = 0; i < whole_words(); ++i) {
+        store_release(words[i], word(i));
+    }
+    if (size_ % kWord != 0) {
+        store_release(words[whole_words()], last_word());
+    }
+}
+
+inline void Key::load(void* bytes, const std::uint64_t* words, std::uint32_t size) {
+    auto* at = static_cast<std::byte*>(bytes);
+    std::size_t i = 0;
+    for (; size >= kWord; size -= std::uint32_t(kWord), at += kWord) {
+        store_unaligned(at, load_acquire(words[i++]));
+    }
+    std::uint64_t word = size != 0 ? load_acquire(words[i]) : 0;
+    if ((size & 4U) != 0) {
+        store_unaligned(at, std::uint32_t(word));
+        at += 4;
+        word >>= 32U;
+    }
+    if ((size & 2U) != 0) {
+        store_unaligned(at, std::uint16_t(word));
+        at += 2;
+        word >>= 16U;
+    }
+    if ((size & 1U) != 0) {
+        *at = std::byte(word);
+    }
+}
+
+} // namespace ebpfvm::maps
