@@ -4,7 +4,8 @@
 #include "support/assert.hpp"
 #include "support/try.hpp"
 
-#include <algorithm>
+#include <array>
+#include <tuple>
 
 namespace ebpfvm::isa {
 namespace {
@@ -113,18 +114,6 @@ Expected<void> check_registers(const OpInfo& row, const Insn& insn, std::size_t 
     return {};
 }
 
-bool second_imm_must_be_zero(Op op) {
-    enum Hi { Value, Zero };
-    switch (op) {
-#define EBPFVM_LDDW(name, src, hi, text)                                                           \
-    case Op::name:                                                                                 \
-        return hi == Zero;
-#include "ebpfvm/tables/insn.def"
-    default:
-        return false;
-    }
-}
-
 Expected<void> decode_second_slot(std::span<const Insn> insns, std::size_t index, Decoded& insn) {
     if (index + 1 >= insns.size()) {
         return fail(Errc::InvalidInsn, "insn {}: lddw lacks its second slot", index);
@@ -135,7 +124,7 @@ Expected<void> decode_second_slot(std::span<const Insn> insns, std::size_t index
                     "insn {}: second slot of lddw is {}, all but its imm must be zero", index,
                     bytes_of(second));
     }
-    if (second_imm_must_be_zero(insn.op) && second.imm != 0) {
+    if (!has_second_imm(insn.op) && second.imm != 0) {
         return fail(Errc::InvalidInsn, "insn {}: {}: second imm is {}, must be 0", index,
                     info(insn.op).name, second.imm);
     }
@@ -183,8 +172,7 @@ void encode(const Decoded& insn, std::vector<Insn>& out) {
 }
 
 std::int64_t target_of(const Decoded& insn, std::size_t index) {
-    const Shape shape = info(insn.op).shape;
-    const bool in_imm = shape == Shape::Jal || shape == Shape::CallLocal || shape == Shape::Lddw;
+    const bool in_imm = has_target_in_imm(info(insn.op).shape);
     return std::int64_t(index) + 1 + (in_imm ? insn.imm : insn.off);
 }
 

@@ -21,6 +21,10 @@ struct Decoded {
     [[nodiscard]] std::uint64_t imm64() const {
         return std::uint64_t(std::uint32_t(imm)) | std::uint64_t(std::uint32_t(imm_hi)) << 32;
     }
+    void set_imm64(std::uint64_t value) {
+        imm = std::int32_t(std::uint32_t(value));
+        imm_hi = std::int32_t(std::uint32_t(value >> 32));
+    }
     bool operator==(const Decoded&) const = default;
 };
 

@@ -4,6 +4,8 @@
 #include "support/assert.hpp"
 #include "support/try.hpp"
 
+#include <cstring>
+
 namespace ebpfvm::isa {
 namespace {
 
@@ -36,17 +38,16 @@ std::string atomic_fetch_text(const Decoded& insn, const OpInfo& row) {
 }
 
 std::string lddw_text(const Decoded& insn, const OpInfo& row) {
-    switch (insn.op) {
-    case Op::LddwImm64:
+    if (insn.op == Op::LddwImm64) {
         return fmt::format("r{} = {:#x} ll", insn.dst, insn.imm64());
-    case Op::LddwFunc:
-        return fmt::format("r{} = func({:+}) ll", insn.dst, insn.imm);
-    case Op::LddwMapFd:
-    case Op::LddwMapIdx:
-        return fmt::format("r{} = {}({}) ll", insn.dst, row.text, insn.imm);
-    default: // map_value, map_value_fd, btf_id: a second number
+    }
+    if (insn.op == Op::LddwFunc) {
+        return fmt::format("r{} = {}({:+}) ll", insn.dst, row.text, insn.imm);
+    }
+    if (has_second_imm(insn.op)) {
         return fmt::format("r{} = {}({}, {}) ll", insn.dst, row.text, insn.imm, insn.imm_hi);
     }
+    return fmt::format("r{} = {}({}) ll", insn.dst, row.text, insn.imm);
 }
 
 std::string call_kfunc_text(const Decoded& insn) {
@@ -102,19 +103,19 @@ std::string to_text(const Decoded& insn) {
     case Shape::Jal:
         return fmt::format("{} {:+}", row.text, insn.imm);
     case Shape::CallHelper:
-        return fmt::format("call {}", insn.imm);
+        return fmt::format("{} {}", row.text, insn.imm);
     case Shape::CallLocal:
-        return fmt::format("call pc{:+}", insn.imm);
+        return fmt::format("{} pc{:+}", row.text, insn.imm);
     case Shape::CallKfunc:
         return call_kfunc_text(insn);
     case Shape::Callx:
-        return fmt::format("callx r{}", insn.dst);
+        return fmt::format("{} r{}", row.text, insn.dst);
     case Shape::CallxImm:
-        return fmt::format("callx_imm r{}", insn.imm);
+        return fmt::format("{} r{}", row.text, insn.imm);
     case Shape::Exit:
-        return "exit";
+        return std::string(row.text);
     case Shape::AddrSpaceCast:
-        return fmt::format("r{} = addr_space_cast(r{}, {}, {})", insn.dst, insn.src,
+        return fmt::format("r{} = {}(r{}, {}, {})", insn.dst, row.text, insn.src,
                            std::uint32_t(insn.imm) >> 16, insn.imm & 0xffff);
     }
     std::unreachable();

@@ -1,6 +1,7 @@
 // The rows of tables/insn.def as data.
 #include "isa/opcode.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace ebpfvm::isa {
@@ -156,6 +157,21 @@ const std::array<OpInfo, kOpCount>& all_ops() {
 
 const OpInfo& info(Op op) {
     return kOps[unsigned(op)];
+}
+
+const OpInfo* find_op(Shape shape, std::string_view text, bool is_64) {
+    const auto found = std::ranges::find_if(kOps, [&](const OpInfo& row) {
+        return row.shape == shape && row.is_64 == is_64 && row.text == text;
+    });
+    return found == kOps.end() ? nullptr : &*found;
+}
+
+bool has_second_imm(Op op) {
+    enum Hi { Zero, Value };
+    return false
+#define EBPFVM_LDDW(name, src, hi, text) || (op == Op::name && hi == Value)
+#include "ebpfvm/tables/insn.def"
+        ;
 }
 
 } // namespace ebpfvm::isa

@@ -104,10 +104,22 @@ struct OpInfo {
 /// All rows, in the order of Op.
 [[nodiscard]] const std::array<OpInfo, kOpCount>& all_ops();
 
+/// The row of that shape and text, e.g. AluImm and "s/="; nullptr if there is none. Shapes that
+/// exist in one width only have is_64 set.
+[[nodiscard]] const OpInfo* find_op(Shape shape, std::string_view text, bool is_64 = true);
+
 /// True for the shapes whose target is another insn of the same subprogram.
 [[nodiscard]] constexpr bool is_jump(Shape shape) {
     return shape == Shape::JmpImm || shape == Shape::JmpReg || shape == Shape::Ja ||
            shape == Shape::Jal || shape == Shape::MayGoto;
 }
+
+/// True for the shapes whose displacement is the immediate, not the offset field.
+[[nodiscard]] constexpr bool has_target_in_imm(Shape shape) {
+    return shape == Shape::Jal || shape == Shape::CallLocal || shape == Shape::Lddw;
+}
+
+/// True for the forms of lddw whose second immediate may be non-zero.
+[[nodiscard]] bool has_second_imm(Op op);
 
 } // namespace ebpfvm::isa
