@@ -55,6 +55,14 @@ struct InitialSlot {
     bool operator==(const InitialSlot&) const = default;
 };
 
+/// A field of the value that only helpers may touch: "spin_lock", "timer", "kptr"...
+struct MapField {
+    std::string kind;
+    std::uint32_t off = 0; ///< bytes into the value
+
+    bool operator==(const MapField&) const = default;
+};
+
 /// The definition of a map: enough to create it, and all that a verifier needs to know.
 struct MapSpec {
     std::string name;
@@ -69,6 +77,7 @@ struct MapSpec {
     std::uint32_t value_btf_id = 0;       ///< type in Object::btf(); 0 if unknown
     std::shared_ptr<const MapSpec> inner; ///< what a map of maps holds
     std::vector<InitialSlot> slots;       ///< static `values` of prog_array and maps of maps
+    std::vector<MapField> fields;         ///< special fields of the value
     /// Content of element 0 for .rodata, .data, .bss and .kconfig; empty for other maps.
     std::vector<std::byte> data;
     bool frozen = false; ///< the host may not change it once created (.rodata, .kconfig)

@@ -1,0 +1,173 @@
+// Tested by programs_test.cpp.
+#include "elf/link.hpp"
+
+#include <algorithm>
+
+namespace ebpfvm::elf {
+namespace {
+
+class Linker {
+  public:
+    Linker(const Input& input, const Code& code, Budget& budget)
+        : input_(input), code_(code), budget_(budget), places_(code.functions().size()) {}
+
+    Expected<LinkedPrograms> run();
+
+  private:
+    Expected<Program> link(const Entry& entry);
+    void collect(std::uint32_t entry);
+    Expected<void> append(std::uint32_t index, Program& program);
+    Expected<void> append_info(const Function& function, Program& program);
+    void add_inner_subprogs(Program& program);
+    [[nodiscard]] std::uint32_t func_type(const Function& function) const;
+
+    struct Place {
+        std::size_t program = 0; // number of the program it was last placed in, from 1
+        std::uint64_t insn = 0;  // there
+    };
+
+    const Input& input_;
+    const Code& code_;
+    Budget& budget_;
+    std::vector<Place> places_; // by function
+    LinkedPrograms linked_;
+
+    // Of the program at hand:
+    std::vector<std::uint32_t> functions_; // in the order of their insns
+    std::vector<Subprog> inner_;           // calls into the middle of a function
+};
+
+// The kernel's table alone; a Vm passes its own.
+const ProgTypeTable& prog_types(const LoadObjectOptions& options) {
+    static const ProgTypeTable kKernelTypes;
+    return options.prog_types == nullptr ? kKernelTypes : *options.prog_types;
+}
+
+std::string_view without_autoload_mark(std::string_view section) {
+    return section.starts_with('?') ? section.substr(1) : section; // libbpf: not loaded by default
+}
+
+Expected<LinkedPrograms> Linker::run() {
+    for (const Entry& entry : code_.entries()) {
+        TRY_ASSIGN(Program program, link(entry));
+        linked_.programs.push_back(std::move(program));
+    }
+    return std::move(linked_);
+}
+
+Expected<Program> Linker::link(const Entry& entry) {
+    const Function& function = code_.functions()[entry.function];
+    Program program;
+    program.name = entry.name;
+    program.section = without_autoload_mark(input_.file.section(function.section).name);
+    program.type = prog_types(input_.options).type_of_section(program.section);
+    if (program.type == ProgType::Unspec) {
+        program.type = input_.options.default_type;
+    }
+    TRY(budget_.charge(sizeof(program) + program.name.size() + program.section.size()));
+    collect(entry.function);
+    for (const std::uint32_t index : functions_) {
+        TRY(append(index, program));
+    }
+    add_inner_subprogs(program);
+    program.subprogs.front().name = entry.name;
+    return program;
+}
+
+// Places the entry and what it reaches, each once, in the order in which they are first called.
+void Linker::collect(std::uint32_t entry) {
+    const std::size_t number = linked_.programs.size() + 1;
+    std::uint64_t next = 0;
+    functions_.clear();
+    inner_.clear();
+    const auto place = [&](std::uint32_t index) {
+        const Function& function = code_.functions()[index];
+        places_[index] = {number, next};
+        next += function.end - function.begin;
+        functions_.push_back(index);
+    };
+    place(entry);
+    for (std::size_t i = 0; i < functions_.size(); ++i) {
+        for (const FuncRef& ref : code_.refs_of(code_.functions()[functions_[i]])) {
+            if (places_[ref.function].program != number) {
+                place(ref.function);
+            }
+        }
+    }
+}
+
+Expected<void> Linker::append(std::uint32_t index, Program& program) {
+    const Function& function = code_.functions()[index];
+    const auto insns = code_.insns_of(function);
+    const std::uint64_t begin = program.insns.size();
+    TRY(budget_.charge(insns.size_bytes() + sizeof(Subprog) + function.name.size()));
+    program.insns.insert(program.insns.end(), insns.begin(), insns.end());
+    program.subprogs.push_back({std::uint32_t(begin), std::string(function.name),
+                                function.is_global, func_type(function)});
+    for (const FuncRef& ref : code_.refs_of(function)) {
+        const std::uint64_t from = begin + (ref.insn - function.begin);
+        const std::uint64_t to = places_[ref.function].insn + ref.delta;
+        program.insns[from].imm = std::int32_t(std::int64_t(to) - std::int64_t(from) - 1);
+        if (ref.delta != 0) {
+            const std::string_view name = code_.functions()[ref.function].name;
+            TRY(budget_.charge(sizeof(Subprog) + name.size()));
+            inner_.push_back({std::uint32_t(to), fmt::format("{}+{}", name, ref.delta)});
+        }
+    }
+    return append_info(function, program);
+}
+
+std::uint32_t Linker::func_type(const Function& function) const {
+    const auto info = input_.ext.find(input_.file.section(function.section).name);
+    return info == input_.ext.end() ? 0 : info->second.func_at(std::uint32_t(function.begin));
+}
+
+// Records of [function.begin, function.end), with what has to be added to their insn.
+template <class Record>
+std::span<const Record> records_of(const std::vector<Record>& records, const Function& function) {
+    const auto first = std::ranges::lower_bound(records, function.begin, {}, &Record::insn);
+    const auto last =
+        std::ranges::lower_bound(first, records.end(), function.end, {}, &Record::insn);
+    return {first, last};
+}
+
+Expected<void> Linker::append_info(const Function& function, Program& program) {
+    const auto info = input_.ext.find(input_.file.section(function.section).name);
+    if (info == input_.ext.end()) {
+        return {};
+    }
+    const std::uint64_t begin = program.insns.size() - (function.end - function.begin);
+    const auto moved = [&](std::uint32_t insn) {
+        return std::uint32_t(begin + (insn - function.begin));
+    };
+    for (const LineRecord& line : records_of(info->second.lines, function)) {
+        TRY(budget_.charge(sizeof(LineInfo) + line.file.size() + line.text.size()));
+        program.lines.push_back({moved(line.insn), line.line, line.column, std::string(line.file),
+                                 std::string(line.text)});
+    }
+    for (const CoreRecord& core : records_of(info->second.core, function)) {
+        TRY(budget_.charge(sizeof(CoreReloc) + core.access.size()));
+        linked_.core.push_back({std::uint32_t(linked_.programs.size()), moved(core.insn),
+                                core.type_id, std::string(core.access), core.kind});
+    }
+    return {};
+}
+
+void Linker::add_inner_subprogs(Program& program) {
+    if (inner_.empty()) {
+        return;
+    }
+    auto& subprogs = program.subprogs;
+    subprogs.insert(subprogs.end(), inner_.begin(), inner_.end());
+    std::ranges::stable_sort(subprogs, {}, &Subprog::insn);
+    const auto repeated = std::ranges::unique(subprogs, {}, &Subprog::insn);
+    subprogs.erase(repeated.begin(), repeated.end());
+}
+
+} // namespace
+
+Expected<LinkedPrograms> link_programs(const Input& input, const Code& code, Budget& budget) {
+    return Linker(input, code, budget).run();
+}
+
+} // namespace ebpfvm::elf
