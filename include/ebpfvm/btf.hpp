@@ -104,7 +104,7 @@ class Btf {
   public:
     /// How deep arrays, structs, typedefs and qualifiers nest at most; pointers start anew. The
     /// kernel allows 32.
-    static constexpr unsigned kMaxDepth = 64;
+    static constexpr unsigned kMaxDepth = 250;
 
     /// Of the bytes of a .BTF section or of /sys/kernel/btf/vmlinux. Linear in their number.
     /// Errors: Errc::MalformedBtf.

@@ -21,12 +21,22 @@ namespace ebpfvm {
 
 class Btf;
 
+/// A parameter of a subprogram, as its type information has it.
+struct SubprogParam {
+    bool is_pointer = false;
+    std::string pointee;    ///< name of the type it points to; empty if it has none
+    std::uint32_t size = 0; ///< bytes it points to; 0 if unknown
+
+    bool operator==(const SubprogParam&) const = default;
+};
+
 /// A function inside a program: the entry at insn 0, and the subprograms linked behind it.
 struct Subprog {
     std::uint32_t insn = 0; ///< first slot
     std::string name;
     bool is_global = false;        ///< verified on its own
     std::uint32_t btf_type_id = 0; ///< BTF_KIND_FUNC in Object::btf(); 0 if unknown
+    std::vector<SubprogParam> params; ///< empty if unknown, or if it has none
 };
 
 /// Source position of the insns from `insn` on, up to the next entry.

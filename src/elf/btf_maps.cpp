@@ -202,6 +202,10 @@ Expected<void> define_btf_maps(const Input& input, MapTable& maps) {
     }
     const std::uint32_t index = input.file.index_of(*section);
     for (const SectionVar& var : section_vars(input, index)) {
+        if (var.is_extern) {
+            return fail(Errc::Unsupported, "map \"{}\" is extern; link the objects first",
+                        var.name);
+        }
         DefinitionReader reader(*input.btf, maps.finder());
         TRY_ASSIGN(MapSpec spec, reader.read(std::string(var.name), var.type));
         if (!fits(var.off, var.size, section->size)) {

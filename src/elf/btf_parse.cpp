@@ -10,6 +10,15 @@ namespace ebpfvm {
 
 using namespace elf;
 
+namespace {
+
+// clang's `enum E;` is an enum without values and size.
+bool is_forward_enum(const RawBtfType& type) {
+    return type.kind() == BtfKind::Enum && type.vlen() == 0 && type.size_or_type == 0;
+}
+
+} // namespace
+
 // A friend of Btf that fills it. Three passes: where each type is, what each refers to, and which
 // sizes and nesting follow.
 class BtfParser {
@@ -158,6 +167,9 @@ Expected<void> BtfParser::check_payload(std::uint32_t id, const RawBtfType& type
         return check_entries<RawBtfParam>(id, type.vlen(), true);
     case BtfKind::Enum:
     case BtfKind::Enum64:
+        if (is_forward_enum(type)) {
+            return {};
+        }
         if (!std::has_single_bit(type.size_or_type) || type.size_or_type > 8) {
             return bad("type {}: enum of {} bytes", id, type.size_or_type);
         }
@@ -267,7 +279,7 @@ Expected<void> BtfParser::size_type(std::uint32_t id, unsigned depth) {
     case BtfKind::Enum64:
     case BtfKind::Float:
     case BtfKind::Datasec:
-        size = type.size_or_type;
+        size = is_forward_enum(type) ? Btf::kNoSize : type.size_or_type;
         break;
     case BtfKind::Ptr:
         size = 8;

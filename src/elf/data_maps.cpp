@@ -50,6 +50,9 @@ Expected<void> add_globals_of_btf(const Input& input, const std::vector<SectionV
                                   std::uint32_t map, MapTable& maps) {
     MapSpec& spec = maps.map(map);
     for (const SectionVar& var : vars) {
+        if (var.is_extern) {
+            continue;
+        }
         if (!fits(var.off, var.size, spec.value_size)) {
             return fail(Errc::MalformedBtf,
                         "variable \"{}\": {} bytes at {} of {} in section "

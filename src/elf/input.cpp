@@ -51,8 +51,9 @@ std::vector<SectionVar> section_vars(const Input& input, std::uint32_t section) 
     std::vector<SectionVar> vars;
     for (const BtfSectionVar& entry : btf.section_vars(*id)) {
         const BtfType type = btf.type(entry.type);
-        SectionVar var{type.name, entry.type, type.type, entry.off, entry.size};
-        if (!has_offs) {
+        SectionVar var{type.name, btf.linkage(entry.type) == BtfLinkage::Extern, type.type,
+                       entry.off, entry.size};
+        if (!has_offs && !var.is_extern) {
             const auto symbol = symbols.find(var.name);
             if (symbol == symbols.end()) {
                 continue;

@@ -16,10 +16,10 @@ struct Input {
     BtfExt ext;
 };
 
-/// A variable (or extern function) of a section, as BTF describes it.
+/// A variable of a section, as BTF describes it.
 struct SectionVar {
     std::string_view name;
-    std::uint32_t id = 0;   ///< Var or Func
+    bool is_extern = false; ///< defined in another object
     std::uint32_t type = 0; ///< of the variable
     std::uint32_t off = 0;
     std::uint32_t size = 0;

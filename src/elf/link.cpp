@@ -6,6 +6,8 @@
 namespace ebpfvm::elf {
 namespace {
 
+constexpr std::uint16_t kMaxParams = 5; // r1..r5
+
 class Linker {
   public:
     Linker(const Input& input, const Code& code, Budget& budget)
@@ -20,6 +22,7 @@ class Linker {
     Expected<void> append_info(const Function& function, Program& program);
     void add_inner_subprogs(Program& program);
     [[nodiscard]] std::uint32_t func_type(const Function& function) const;
+    [[nodiscard]] std::vector<SubprogParam> params_of(std::uint32_t func) const;
 
     struct Place {
         std::size_t program = 0; // number of the program it was last placed in, from 1
@@ -100,10 +103,12 @@ Expected<void> Linker::append(std::uint32_t index, Program& program) {
     const Function& function = code_.functions()[index];
     const auto insns = code_.insns_of(function);
     const std::uint64_t begin = program.insns.size();
-    TRY(budget_.charge(insns.size_bytes() + sizeof(Subprog) + function.name.size()));
+    TRY(budget_.charge(insns.size_bytes() + sizeof(Subprog) + function.name.size() +
+                       kMaxParams * sizeof(SubprogParam)));
     program.insns.insert(program.insns.end(), insns.begin(), insns.end());
+    const std::uint32_t func = func_type(function);
     program.subprogs.push_back({std::uint32_t(begin), std::string(function.name),
-                                function.is_global, func_type(function)});
+                                function.is_global, func, params_of(func)});
     for (const FuncRef& ref : code_.refs_of(function)) {
         const std::uint64_t from = begin + (ref.insn - function.begin);
         const std::uint64_t to = places_[ref.function].insn + ref.delta;
@@ -111,7 +116,9 @@ Expected<void> Linker::append(std::uint32_t index, Program& program) {
         if (ref.delta != 0) {
             const std::string_view name = code_.functions()[ref.function].name;
             TRY(budget_.charge(sizeof(Subprog) + name.size()));
-            inner_.push_back({std::uint32_t(to), fmt::format("{}+{}", name, ref.delta)});
+            Subprog& inner = inner_.emplace_back();
+            inner.insn = std::uint32_t(to);
+            inner.name = fmt::format("{}+{}", name, ref.delta);
         }
     }
     return append_info(function, program);
@@ -120,6 +127,27 @@ Expected<void> Linker::append(std::uint32_t index, Program& program) {
 std::uint32_t Linker::func_type(const Function& function) const {
     const auto info = input_.ext.find(input_.file.section(function.section).name);
     return info == input_.ext.end() ? 0 : info->second.func_at(std::uint32_t(function.begin));
+}
+
+std::vector<SubprogParam> Linker::params_of(std::uint32_t func) const {
+    std::vector<SubprogParam> params;
+    if (func == 0) {
+        return params;
+    }
+    const Btf& btf = *input_.btf;
+    const std::uint32_t proto = btf.type(func).type;
+    if (btf.type(proto).vlen > kMaxParams) {
+        return params;
+    }
+    for (const BtfParam& raw : btf.params(proto)) {
+        SubprogParam& param = params.emplace_back();
+        const std::uint32_t id = btf.resolve(raw.type);
+        if (btf.kind(id) == BtfKind::Ptr) {
+            const std::uint32_t target = btf.resolve(btf.type(id).type);
+            param = {true, std::string(btf.name(target)), btf.size_of(target).value_or(0)};
+        }
+    }
+    return params;
 }
 
 // Records of [function.begin, function.end), with what has to be added to their insn.

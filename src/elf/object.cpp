@@ -84,7 +84,9 @@ Object Object::from_insns(std::string name, ProgType type, std::vector<Insn> ins
     builder.name = name;
     builder.maps = std::move(maps);
     Program& program = builder.programs.emplace_back();
-    program.subprogs.push_back({.insn = 0, .name = name, .is_global = true});
+    Subprog& entry = program.subprogs.emplace_back();
+    entry.name = name;
+    entry.is_global = true;
     program.name = std::move(name);
     program.type = type;
     program.insns = std::move(insns);
