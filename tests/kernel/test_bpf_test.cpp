@@ -1,0 +1,142 @@
+// Every eBPF case of the kernel's lib/test_bpf.c, in checked mode. The cases come from an installed
+// kernel source package (see extract-test-bpf); bpf(2) is not needed.
+#include "ebpfvm/object.hpp"
+#include "ebpfvm/vm.hpp"
+#include "support/bits.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <mutex>
+#include <string>
+#include <sys/wait.h>
+#include <thread>
+#include <vector>
+
+namespace ebpfvm {
+namespace {
+
+const std::string kOutDir = EBPFVM_BINARY_DIR "/test_bpf";
+constexpr int kSkipped = 77;
+
+// A line of cases.tsv.
+struct Case {
+    std::string name;
+    std::size_t data_size = 0;
+    std::uint32_t result = 0;
+    std::string ctx; // none, skb or mem
+};
+
+template <class T>
+T parse(const std::string& text, int base) {
+    T value = 0;
+    const auto end = std::from_chars(text.data(), text.data() + text.size(), value, base).ptr;
+    EXPECT_EQ(end, text.data() + text.size()) << text;
+    return value;
+}
+
+std::vector<std::string> split(const std::string& line) {
+    std::vector<std::string> fields(1);
+    for (const char c : line) {
+        if (c == '\t') {
+            fields.emplace_back();
+        } else {
+            fields.back() += c;
+        }
+    }
+    return fields;
+}
+
+std::vector<Case> read_cases() {
+    std::vector<Case> cases;
+    std::ifstream file(kOutDir + "/cases.tsv");
+    for (std::string line; std::getline(file, line);) {
+        const std::vector<std::string> fields = split(line);
+        if (fields.size() != 12 || line.starts_with('#')) {
+            EXPECT_TRUE(line.starts_with('#')) << line;
+            continue;
+        }
+        EXPECT_EQ(fields[2], "-") << "a packet: this test has none to offer";
+        EXPECT_EQ(fields[10], "0") << "a program that must not load";
+        cases.push_back({.name = fields[0],
+                         .data_size = parse<std::size_t>(fields[3], 10),
+                         .result = parse<std::uint32_t>(fields[4], 16),
+                         .ctx = fields[6]});
+    }
+    return cases;
+}
+
+// Why the case failed; empty if it passed.
+std::string run_case(Vm& vm, const Case& c) {
+    auto object = load_object_file(fmt::format("{}/{}.bpft", kOutDir, c.name));
+    if (!object) {
+        return to_string(object.error());
+    }
+    Program* program = object->find_program(std::string_view(c.name));
+    if (program == nullptr) {
+        return "no program of that name";
+    }
+    program->type = ProgType::Unspec; // plain memory; the skb of the others is never looked into
+    const auto module = vm.load(*object);
+    if (!module) {
+        return to_string(module.error());
+    }
+    std::vector<std::uint64_t> memory(c.ctx == "mem" ? round_up(c.data_size, 8U) / 8 : 0,
+                                      0xa5a5'a5a5'a5a5'a5a5);
+    const auto bytes = std::as_writable_bytes(std::span(memory));
+    const RunResult result =
+        module->programs().front().run(bytes.first(memory.empty() ? 0 : c.data_size));
+    if (result.fault) {
+        return result.fault->message;
+    }
+    const auto r0 = std::uint32_t(result.r0);
+    return r0 == c.result ? "" : fmt::format("r0 is {:08x}, must be {:08x}", r0, c.result);
+}
+
+struct Failures {
+    std::mutex mutex;
+    std::vector<std::string> texts;
+};
+
+void run_cases(const std::vector<Case>& cases, std::atomic<std::size_t>& next, Failures& failures) {
+    Vm vm;
+    for (std::size_t i = next++; i < cases.size(); i = next++) {
+        if (const std::string why = run_case(vm, cases[i]); !why.empty()) {
+            const std::lock_guard lock(failures.mutex);
+            failures.texts.push_back(fmt::format("{}: {}", cases[i].name, why));
+        }
+    }
+}
+
+TEST(KernelTestBpf, EveryCaseGivesItsResult) {
+    const std::string extract =
+        fmt::format("bash '{}/tests/kernel/extract-test-bpf' '{}'", EBPFVM_SOURCE_DIR, kOutDir);
+    const int status = std::system(extract.c_str());
+    if (WIFEXITED(status) && WEXITSTATUS(status) == kSkipped) {
+        GTEST_SKIP() << "no kernel source package";
+    }
+    ASSERT_EQ(status, 0) << extract;
+
+    const std::vector<Case> cases = read_cases();
+    ASSERT_GE(cases.size(), 915U);
+    std::atomic<std::size_t> next = 0;
+    Failures failures;
+    {
+        std::vector<std::jthread> threads;
+        for (unsigned i = 0; i < std::max(1U, std::thread::hardware_concurrency()); ++i) {
+            threads.emplace_back(run_cases, std::cref(cases), std::ref(next), std::ref(failures));
+        }
+    }
+    for (const std::string& text : failures.texts) {
+        ADD_FAILURE() << text;
+    }
+    fmt::print("lib/test_bpf.c: {} passed, {} failed, 0 skipped\n",
+               cases.size() - failures.texts.size(), failures.texts.size());
+}
+
+} // namespace
+} // namespace ebpfvm
