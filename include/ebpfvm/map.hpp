@@ -123,6 +123,10 @@ class Map : public std::enable_shared_from_this<Map> {
     /// Writes the key after `key` (nullptr: the first) to `next`; -ENOENT at the end. Order is
     /// unspecified but stable while nobody changes the map.
     virtual int get_next_key(const void* key, void* next) noexcept = 0;
+    /// Copies the value of `key` to `value`, for the host. Never mixes the values of two keys, and in
+    /// hash maps not those of two updates; no use in the sense of LRU. -ENOENT; -ENOTSUP if values
+    /// cannot be copied.
+    virtual int copy_elem(const void* key, void* value, const MapUser& user) noexcept;
 
     /// Number of copies of each value: more than 1 in per-cpu maps.
     [[nodiscard]] virtual std::uint32_t cpus() const noexcept { return 1; }
@@ -150,10 +154,6 @@ class Map : public std::enable_shared_from_this<Map> {
 
   protected:
     explicit Map(MapSpec spec) : spec_(std::move(spec)) {}
-
-    /// Copies the value out: what read() returns. Never mixes the values of two keys, and in hash
-    /// maps not those of two updates; no use in the sense of LRU. -ENOTSUP if there are no values.
-    virtual int copy_elem(const void* key, void* value, const MapUser& user) noexcept;
 
   private:
     MapSpec spec_;

@@ -1,7 +1,6 @@
+#include "map_fixture.hpp"
 #include "maps/hash_map.hpp"
 #include "maps/key.hpp"
-
-#include "map_fixture.hpp"
 
 #include <algorithm>
 #include <cerrno>
