@@ -169,7 +169,7 @@ struct HostFunctionOf {
     static HelperProto proto(std::string name) {
         HelperProto result{.name = std::move(name),
                            .ret = std::is_void_v<R> ? RetType::Void : RetType::Integer};
-        unsigned at = 0;
+        [[maybe_unused]] unsigned at = 0; // unused by functions without parameters
         ((Param<Args>::describe(result, at), at += Param<Args>::kRegs), ...);
         return result;
     }
@@ -187,7 +187,7 @@ struct HostFunctionOf {
     static constexpr auto first_regs() {
         std::array<unsigned, sizeof...(Args) + 1> firsts{};
         unsigned i = 0;
-        unsigned at = 0;
+        [[maybe_unused]] unsigned at = 0; // unused by functions without parameters
         ((firsts[i++] = at, at += Param<Args>::kRegs), ...);
         return firsts;
     }

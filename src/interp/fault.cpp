@@ -13,8 +13,8 @@ std::string right_of(Access access) {
 Fault ctx_fault(const RunState& state, const Slot* slot, std::uint64_t address, std::uint64_t size,
                 Access access) {
     const CtxLayout& ctx = *state.code->ctx;
-    const std::uint64_t off = address - state.ctx_address;
-    const CtxField* field = ctx.find(off, size);
+    const auto off = std::int64_t(address - state.ctx_address);
+    const CtxField* field = ctx.find(std::uint64_t(off), size);
     const std::string why = field == nullptr ? fmt::format("no field of {} there", ctx.name)
                             : field->access == Access::Read && access != Access::Read
                                 ? fmt::format("{}.{} is read only", ctx.name, field->name)

@@ -139,11 +139,12 @@ Verdict check_memory(RunState& state, std::uint64_t address, std::uint64_t size,
     if (const Region plain = plain_region(state); contains(plain, address, size)) {
         return denied(plain.access, access, MemoryClass::Ctx);
     }
-    if (const auto map = check_maps(state, address, size, access)) {
-        return *map;
-    }
+    // Before maps: a ringbuf's records lie in its memory, but only those handed out are accessible.
     if (const auto handed_out = check_handed_out(state, address, size, access)) {
         return *handed_out;
+    }
+    if (const auto map = check_maps(state, address, size, access)) {
+        return *map;
     }
     return {false, FaultKind::OutOfBounds, nearest(state, address), nullptr};
 }

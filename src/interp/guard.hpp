@@ -19,9 +19,10 @@ struct Verdict {
 [[nodiscard]] Verdict check_memory(RunState& state, std::uint64_t address, std::uint64_t size,
                                    Access access);
 
-/// True if the address lies in the window that stands for a context with fields.
+/// True if the address lies in the window that stands for a context with fields, or near it: no
+/// memory is there, so an access can only mean the context.
 [[nodiscard]] inline bool is_ctx_field(const RunState& state, std::uint64_t address) {
-    return address - state.ctx_address < state.code->ctx->size &&
+    return address - (state.ctx_address - kMaxCtxSize) < 2 * kMaxCtxSize &&
            state.code->ctx->plain == Access::None;
 }
 

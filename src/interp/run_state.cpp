@@ -12,7 +12,8 @@ RunState::RunState(const Code& entry, const RunInput& input)
     environment_ = input.environment;
     user_ = {.cpu = input.cpu, .run = this};
     const bool is_plain = entry.ctx->plain != Access::None;
-    ctx_address = reinterpret_cast<std::uintptr_t>(is_plain ? input.ctx : ctx_window_);
+    ctx_address =
+        reinterpret_cast<std::uintptr_t>(is_plain ? input.ctx : ctx_window_ + kMaxCtxSize);
     plain_size = is_plain ? input.size : 0;
 }
 

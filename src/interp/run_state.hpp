@@ -97,7 +97,8 @@ class RunState : public CallContext {
     alignas(std::shared_ptr<const Code>)
         std::byte kept_[kMaxTailCalls][sizeof(std::shared_ptr<const Code>)];
     alignas(16) std::byte stack_[kMaxFrames * kPitch];
-    std::byte ctx_window_[kMaxCtxSize]; // addresses that stand for the ctx; never read or written
+    std::byte
+        ctx_window_[2 * kMaxCtxSize]; // addresses that stand for the ctx; never read or written
 };
 
 } // namespace ebpfvm::interp

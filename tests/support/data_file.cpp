@@ -40,7 +40,8 @@ std::vector<MapSpec> parse_maps(const std::string& text) {
         if (trimmed(line).empty()) {
             continue;
         }
-        MapSpec& map = maps.emplace_back(MapSpec{.name = "m" + std::to_string(maps.size() - 1)});
+        MapSpec& map = maps.emplace_back();
+        map.name = "m" + std::to_string(maps.size() - 1);
         std::istringstream words(line);
         for (std::string word; words >> word;) {
             const auto equals = word.find('=');

@@ -24,14 +24,14 @@ namespace ebpfvm::test {
 struct DataFile {
     std::filesystem::path path;
     std::string prog = "unspec";
-    std::vector<MapSpec> maps;
-    std::vector<std::byte> memory;
-    std::vector<std::byte> packet;
+    std::vector<MapSpec> maps{};
+    std::vector<std::byte> memory{};
+    std::vector<std::byte> packet{};
     std::uint64_t budget = 0;
-    std::string assembly;
-    std::optional<std::uint64_t> result;
-    std::string fault;
-    std::string error;
+    std::string assembly{};
+    std::optional<std::uint64_t> result{};
+    std::string fault{};
+    std::string error{};
 };
 
 /// Fails the current test and returns an empty file if it cannot be read or has an unknown section.
