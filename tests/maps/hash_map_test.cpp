@@ -306,6 +306,21 @@ TEST(LruHashMap, SparesWhatIsLookedUp) {
     }
 }
 
+TEST(LruHashMap, AUseCountsOnlyUntilTheClockPasses) {
+    const auto map = create(MapType::LruHash, 4, 8, 64);
+    for (u32 old = 0; old < 64; ++old) {
+        update(*map, old, u64{old});
+        lookup(*map, old);
+    }
+    for (u32 i = 0; i < 1000; ++i) {
+        lookup(*map, u32{5});
+        update(*map, 100 + i, u64{i});
+    }
+    for (u32 old = 0; old < 64; ++old) {
+        EXPECT_EQ(lookup(*map, old) != nullptr, old == 5) << old;
+    }
+}
+
 TEST(LruHashMap, HostReadsAreNoUse) {
     const auto map = create(MapType::LruHash, 4, 8, 4);
     for (u32 i = 0; i < 4; ++i) {

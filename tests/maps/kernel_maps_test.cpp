@@ -164,10 +164,14 @@ struct Case {
     u32 keys; // how many different ones are used
 };
 
-std::string name_of_case(const ::testing::TestParamInfo<Case>& info) {
-    const MapSpec& spec = info.param.spec;
+std::string to_string(const Case& test) {
+    const MapSpec& spec = test.spec;
     return fmt::format("{}_k{}_v{}_n{}_f{}", name_of(spec.type), spec.key_size, spec.value_size,
                        spec.max_entries, spec.flags);
+}
+
+void PrintTo(const Case& test, std::ostream* out) {
+    *out << to_string(test);
 }
 
 class KernelMaps : public ::testing::TestWithParam<Case> {};
@@ -237,7 +241,8 @@ std::vector<Case> cases() {
     return result;
 }
 
-INSTANTIATE_TEST_SUITE_P(Random, KernelMaps, ::testing::ValuesIn(cases()), name_of_case);
+INSTANTIATE_TEST_SUITE_P(Random, KernelMaps, ::testing::ValuesIn(cases()),
+                         [](const auto& each) { return to_string(each.param); });
 
 // Which definitions are accepted: all flags one by one, and sizes around the limits.
 TEST(KernelMaps, AcceptTheSameDefinitions) {
