@@ -27,7 +27,7 @@ enum class Errc : std::uint8_t {
 
 /// A place in the user's source or input text.
 struct Location {
-    std::string file;
+    std::string file{};
     std::uint32_t line = 0;   ///< 1-based; 0 if unknown
     std::uint32_t column = 0; ///< 1-based; 0 if unknown
 
@@ -37,8 +37,8 @@ struct Location {
 struct Error {
     Errc code = Errc::InvalidArgument;
     /// Lower case, no final period, names the place and what was found before what is allowed.
-    std::string message;
-    std::optional<Location> where;
+    std::string message{};
+    std::optional<Location> where{};
 };
 
 /// "file:line: message", or only the message if the place is unknown.

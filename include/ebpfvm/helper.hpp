@@ -46,7 +46,7 @@ enum class RetType : std::uint8_t {
 inline constexpr unsigned kMaxArgs = 5;
 
 struct HelperProto {
-    std::string name;
+    std::string name{};
     RetType ret = RetType::Integer;
     std::array<ArgType, kMaxArgs> args{};
     /// Fixed size of a PtrToMem-kind argument that has no size argument; else 0.
@@ -64,7 +64,7 @@ using HelperFn = std::uint64_t (*)(CallContext& call, std::uint64_t r1, std::uin
 struct Helper {
     HelperProto proto;
     HelperFn fn = nullptr;
-    std::shared_ptr<void> data; ///< CallContext::data() during calls
+    std::shared_ptr<void> data{}; ///< CallContext::data() during calls
 };
 
 /// The helper that ends in a tail call is part of the engines; its row has no function.

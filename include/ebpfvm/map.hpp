@@ -50,14 +50,14 @@ inline constexpr std::uint64_t kExist = 2;   ///< replace only; -ENOENT otherwis
 /// A slot of a prog_array or of a map of maps that the object fills by name.
 struct InitialSlot {
     std::uint32_t index = 0;
-    std::string name; ///< of a program or map of the same object
+    std::string name{}; ///< of a program or map of the same object
 
     bool operator==(const InitialSlot&) const = default;
 };
 
 /// A field of the value that only helpers may touch: "spin_lock", "timer", "kptr"...
 struct MapField {
-    std::string kind;
+    std::string kind{};
     std::uint32_t off = 0; ///< bytes into the value
 
     bool operator==(const MapField&) const = default;
@@ -65,21 +65,21 @@ struct MapField {
 
 /// The definition of a map: enough to create it, and all that a verifier needs to know.
 struct MapSpec {
-    std::string name;
+    std::string name{};
     MapType type = MapType::Unspec;
     std::uint32_t key_size = 0;   ///< bytes
     std::uint32_t value_size = 0; ///< bytes
     std::uint32_t max_entries = 0;
-    std::uint32_t flags = 0;              ///< map_flags
-    std::uint64_t extra = 0;              ///< map_extra: meaning depends on the type
-    std::uint32_t pinning = 0;            ///< 1: by name
-    std::uint32_t key_btf_id = 0;         ///< type in Object::btf(); 0 if unknown
-    std::uint32_t value_btf_id = 0;       ///< type in Object::btf(); 0 if unknown
-    std::shared_ptr<const MapSpec> inner; ///< what a map of maps holds
-    std::vector<InitialSlot> slots;       ///< static `values` of prog_array and maps of maps
-    std::vector<MapField> fields;         ///< special fields of the value
+    std::uint32_t flags = 0;                ///< map_flags
+    std::uint64_t extra = 0;                ///< map_extra: meaning depends on the type
+    std::uint32_t pinning = 0;              ///< 1: by name
+    std::uint32_t key_btf_id = 0;           ///< type in Object::btf(); 0 if unknown
+    std::uint32_t value_btf_id = 0;         ///< type in Object::btf(); 0 if unknown
+    std::shared_ptr<const MapSpec> inner{}; ///< what a map of maps holds
+    std::vector<InitialSlot> slots{};       ///< static `values` of prog_array and maps of maps
+    std::vector<MapField> fields{};         ///< special fields of the value
     /// Content of element 0 for .rodata, .data, .bss and .kconfig; empty for other maps.
-    std::vector<std::byte> data;
+    std::vector<std::byte> data{};
     bool frozen = false; ///< the host may not change it once created (.rodata, .kconfig)
 };
 

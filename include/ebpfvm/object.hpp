@@ -24,7 +24,7 @@ class Btf;
 /// A parameter of a subprogram, as its type information has it.
 struct SubprogParam {
     bool is_pointer = false;
-    std::string pointee;    ///< name of the type it points to; empty if it has none
+    std::string pointee{};  ///< name of the type it points to; empty if it has none
     std::uint32_t size = 0; ///< bytes it points to; 0 if unknown
 
     bool operator==(const SubprogParam&) const = default;
@@ -33,10 +33,10 @@ struct SubprogParam {
 /// A function inside a program: the entry at insn 0, and the subprograms linked behind it.
 struct Subprog {
     std::uint32_t insn = 0; ///< first slot
-    std::string name;
-    bool is_global = false;        ///< verified on its own
-    std::uint32_t btf_type_id = 0; ///< BTF_KIND_FUNC in Object::btf(); 0 if unknown
-    std::vector<SubprogParam> params; ///< empty if unknown, or if it has none
+    std::string name{};
+    bool is_global = false;             ///< verified on its own
+    std::uint32_t btf_type_id = 0;      ///< BTF_KIND_FUNC in Object::btf(); 0 if unknown
+    std::vector<SubprogParam> params{}; ///< empty if unknown, or if it has none
 };
 
 /// Source position of the insns from `insn` on, up to the next entry.
@@ -44,19 +44,19 @@ struct LineInfo {
     std::uint32_t insn = 0;
     std::uint32_t line = 0;   ///< 1-based
     std::uint32_t column = 0; ///< 1-based; 0 if unknown
-    std::string file;
-    std::string text; ///< the source line, without indentation
+    std::string file{};
+    std::string text{}; ///< the source line, without indentation
 };
 
 /// One program, complete: subprograms it calls follow its own insns and all calls are relative.
 struct Program {
-    std::string name;
-    std::string section;
+    std::string name{};
+    std::string section{};
     ProgType type = ProgType::Unspec;
     std::uint32_t attach_type = 0;
-    std::vector<Insn> insns; ///< lddw refers to maps by MapIdx/MapValueIdx, to externs by index
-    std::vector<Subprog> subprogs; ///< ascending by insn; the first is the entry
-    std::vector<LineInfo> lines;   ///< ascending by insn; empty without debug information
+    std::vector<Insn> insns{}; ///< lddw refers to maps by MapIdx/MapValueIdx, to externs by index
+    std::vector<Subprog> subprogs{}; ///< ascending by insn; the first is the entry
+    std::vector<LineInfo> lines{};   ///< ascending by insn; empty without debug information
 
     /// Where the source of an insn is, if known.
     [[nodiscard]] const LineInfo* line_of(std::size_t insn) const;
@@ -70,7 +70,7 @@ enum class ExternKind : std::uint8_t {
 
 /// A symbol the host must provide. (kconfig externs are resolved when the object is read.)
 struct Extern {
-    std::string name;
+    std::string name{};
     ExternKind kind = ExternKind::Function;
     bool is_weak = false;          ///< address 0 if absent; calling an absent function is an error
     std::uint32_t btf_type_id = 0; ///< in Object::btf(); 0 if unknown
@@ -78,7 +78,7 @@ struct Extern {
 
 /// A global variable of the object.
 struct Global {
-    std::string name;
+    std::string name{};
     std::uint32_t map = 0;  ///< index into maps()
     std::uint32_t off = 0;  ///< in the map's value
     std::uint32_t size = 0; ///< bytes; 0 if unknown (no BTF, no symbol size)
@@ -86,10 +86,10 @@ struct Global {
 
 /// A relocation as it was applied, for tools.
 struct AppliedReloc {
-    std::string section;
+    std::string section{};
     std::uint64_t off = 0; ///< bytes into the section
-    std::string symbol;
-    std::string kind; ///< "map", "data", "call", "func", "extern"
+    std::string symbol{};
+    std::string kind{}; ///< "map", "data", "call", "func", "extern"
 };
 
 /// A relocation that fits the program to the layout of a target's types; kept for CO-RE.
@@ -97,7 +97,7 @@ struct CoreReloc {
     std::uint32_t program = 0; ///< index into programs()
     std::uint32_t insn = 0;
     std::uint32_t type_id = 0; ///< root type in btf()
-    std::string access;        ///< "0:1:2"
+    std::string access{};      ///< "0:1:2"
     std::uint32_t kind = 0;    ///< the kernel's enum bpf_core_relo_kind
 };
 
@@ -111,7 +111,7 @@ struct LoadObjectOptions {
     const ProgTypeTable* prog_types = nullptr;
     /// Type of programs whose section name means nothing; Unspec leaves them so.
     ProgType default_type = ProgType::Unspec;
-    std::map<std::string, KconfigValue, std::less<>> kconfig;
+    std::map<std::string, KconfigValue, std::less<>> kconfig{};
     std::uint64_t max_bytes = std::uint64_t{256} << 20; ///< larger input is refused
 };
 

@@ -33,7 +33,7 @@ enum class CtxFieldKind : std::uint8_t {
 
 /// One field of the struct that programs see, and where the host's struct has it.
 struct CtxField {
-    std::string name;
+    std::string name{};
     std::uint32_t off = 0; ///< in the struct that programs see
     std::uint32_t size =
         0; ///< there; narrower aligned loads inside it are allowed, stores are whole
@@ -49,10 +49,10 @@ inline constexpr std::uint32_t kMaxCtxSize = 1024;
 
 /// The context of a program type.
 struct CtxLayout {
-    std::string name;             ///< "xdp_md"
-    std::uint32_t size = 0;       ///< of the struct that programs see
-    std::uint32_t host_size = 0;  ///< of the host's object, at least
-    std::vector<CtxField> fields; ///< ascending by off; empty: see `plain`
+    std::string name{};             ///< "xdp_md"
+    std::uint32_t size = 0;         ///< of the struct that programs see
+    std::uint32_t host_size = 0;    ///< of the host's object, at least
+    std::vector<CtxField> fields{}; ///< ascending by off; empty: see `plain`
     /// Plain memory: programs access the host's object directly, `size` bytes (0: as many as the
     /// caller of run() passes), with this right.
     Access plain = Access::None;
@@ -66,10 +66,11 @@ struct CtxLayout {
 
 struct ProgTypeInfo {
     ProgType type = ProgType::Unspec;
-    std::string name;                  ///< "xdp"
-    std::vector<std::string> sections; ///< ELF section names, alone or as prefix before '/' or '.'
+    std::string name{}; ///< "xdp"
+    std::vector<std::string>
+        sections{}; ///< ELF section names, alone or as prefix before '/' or '.'
     /// Shared by all programs of the type; null: known by name, cannot run here.
-    std::shared_ptr<const CtxLayout> ctx;
+    std::shared_ptr<const CtxLayout> ctx{};
 };
 
 /// The program types a host knows: the kernel's, and its own.

@@ -35,7 +35,7 @@ struct Packet {
 
 /// The host's side of `struct xdp_md`.
 struct XdpCtx {
-    Packet packet;
+    Packet packet{};
     std::uint32_t ingress_ifindex = 1;
     std::uint32_t rx_queue_index = 0;
     std::uint32_t egress_ifindex = 0;
@@ -43,7 +43,7 @@ struct XdpCtx {
 
 /// The host's side of `struct __sk_buff`. Fields have the uapi's meaning and byte order.
 struct SkbCtx {
-    Packet packet;
+    Packet packet{};
     std::uint32_t pkt_type = 0;
     std::uint32_t mark = 0;
     std::uint32_t queue_mapping = 0;
@@ -96,15 +96,15 @@ struct Fault {
     FaultKind kind = FaultKind::OutOfBounds;
     MemoryClass memory_class = MemoryClass::None; ///< what the address is nearest to, or None
     std::size_t insn = 0;                         ///< slot index in the program that was running
-    std::string prog;                             ///< its name (another one after a tail call)
-    std::string message;           ///< "insn 12: r3 = *(u32 *)(r1 +24): ..." with values
-    std::optional<Location> where; ///< source line, if the object had line info
+    std::string prog{};                           ///< its name (another one after a tail call)
+    std::string message{};           ///< "insn 12: r3 = *(u32 *)(r1 +24): ..." with values
+    std::optional<Location> where{}; ///< source line, if the object had line info
 };
 
 struct RunResult {
     std::uint64_t r0 = 0;
     std::uint64_t insns_executed = 0; ///< lddw counts once; helpers' own work does not count
-    std::optional<Fault> fault;       ///< r0 is 0 if set
+    std::optional<Fault> fault{};     ///< r0 is 0 if set
 };
 
 /// What a helper or host function sees of the run that called it. Valid during the call alone.
@@ -168,9 +168,9 @@ class CallContext {
 /// Services of the host that helpers need. Shared by all runs of a Vm; called from many threads.
 struct Environment {
     /// Monotonic time in ns; the default reads CLOCK_MONOTONIC.
-    std::function<std::uint64_t()> clock;
+    std::function<std::uint64_t()> clock{};
     /// Receives the text of trace_printk, without a final newline; the default drops it.
-    std::function<void(std::string_view)> trace;
+    std::function<void(std::string_view)> trace{};
     /// Non-zero makes get_prandom_u32 the same in each run: every run starts from this seed.
     std::uint64_t random_seed = 0;
 };

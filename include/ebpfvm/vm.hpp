@@ -23,22 +23,22 @@ struct VmOptions {
     /// Insns a run may execute before FaultKind::BudgetExhausted.
     std::uint64_t insn_budget = 1'000'000'000;
     std::uint64_t max_map_bytes = std::uint64_t{4} << 30; ///< per map
-    Environment environment;
+    Environment environment{};
 };
 
 /// A named piece of host memory that programs reach as `extern int name __ksym;`.
 struct HostVariable {
-    std::span<std::byte> memory; ///< must outlive all modules that use it
+    std::span<std::byte> memory{}; ///< must outlive all modules that use it
     Access access = Access::Read;
 };
 
 struct LoadOptions {
     /// Only these programs (by name), and those they reach through prog arrays; empty: all.
-    std::vector<std::string> programs;
+    std::vector<std::string> programs{};
     /// Maps to use instead of creating them, by name: shared between modules, kept across reloads.
     /// Type, key and value size and max_entries must be equal.
-    std::map<std::string, std::shared_ptr<Map>, std::less<>> maps;
-    std::map<std::string, HostVariable, std::less<>> variables;
+    std::map<std::string, std::shared_ptr<Map>, std::less<>> maps{};
+    std::map<std::string, HostVariable, std::less<>> variables{};
 };
 
 struct RunOptions {
@@ -96,9 +96,10 @@ class Module {
     [[nodiscard]] const std::vector<std::shared_ptr<Map>>& maps() const;
     [[nodiscard]] const Object& object() const;
 
-    /// Puts a program into a slot of a prog_array, for tail calls. The program type must be the
-    /// same as that of programs already there. Errors: Errc::InvalidArgument.
-    Expected<void> set_tail_call(Map& prog_array, std::uint32_t index, const Executable& target);
+    /// Puts a program into a slot of a prog_array. A tail call to it happens from programs of the
+    /// same type and Vm alone; others go on behind the call. Errors: Errc::InvalidArgument.
+    static Expected<void> set_tail_call(Map& prog_array, std::uint32_t index,
+                                        const Executable& target);
 
   private:
     friend class Vm;

@@ -1,0 +1,210 @@
+// The ebpfvm command: arguments to command structs, results to exit codes.
+#include "cli/cmd_asm.hpp"
+#include "cli/cmd_conformance.hpp"
+#include "cli/cmd_disasm.hpp"
+#include "cli/cmd_info.hpp"
+#include "cli/cmd_run.hpp"
+#include "cli/exit_code.hpp"
+#include "support/try.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <map>
+
+namespace ebpfvm::cli {
+namespace {
+
+/// What was chosen on the command line; run by main once the arguments are known to be right.
+using Action = std::function<Expected<int>(const Style&)>;
+
+CLI::App* add_command(CLI::App& app, const char* name, const char* summary, const char* example) {
+    CLI::App* command = app.add_subcommand(name, summary);
+    command->footer(std::string("Example: ") + example);
+    command->fallthrough(); // --color is the application's
+    return command;
+}
+
+std::string at_least_one(const std::string& text) {
+    return text.find_first_not_of("0123456789") == std::string::npos &&
+                   text.find_first_not_of('0') != std::string::npos
+               ? ""
+               : "\"" + text + "\" is not a number of at least 1";
+}
+
+void add_run_input(CLI::App& command, RunCommand& options) {
+    auto* pcap = command.add_option("--pcap", options.pcap, "run on each packet of this capture")
+                     ->type_name("FILE");
+    auto* data = command.add_option("--data", options.data, "run once on the bytes of this file")
+                     ->type_name("FILE")
+                     ->excludes(pcap);
+    command.add_option("--hex", options.hex, "run once on these bytes")
+        ->type_name("\"AA BB\"")
+        ->excludes(pcap)
+        ->excludes(data);
+    command.add_option("--write", options.write, "write packets that pass to this capture")
+        ->type_name("FILE")
+        ->needs(pcap);
+    command.add_option("--data-out", options.data_out, "write the bytes as the program left them")
+        ->type_name("FILE")
+        ->excludes(pcap);
+    command.add_option("--limit", options.limit, "stop after N packets")
+        ->type_name("N")
+        ->needs(pcap);
+    command.add_option("--repeat", options.repeat, "run N times and tell the time per run")
+        ->type_name("N")
+        ->check(at_least_one)
+        ->excludes(pcap);
+    command.add_flag("--progress", options.progress,
+                     "show progress on stderr even if that is no terminal");
+}
+
+Action add_run(CLI::App& app, CLI::App*& command) {
+    command = add_command(app, "run", "Run a program on a capture file or on one input",
+                          "ebpfvm run xdp_count.bpf.o --pcap traffic.pcap --write passed.pcap");
+    auto options = std::make_shared<RunCommand>();
+    constexpr unsigned kMaxCpus = 1024;
+    command->add_option("OBJ", options->object, "ELF object, bpft text or bytecode")
+        ->required()
+        ->type_name("");
+    command->add_option("--prog", options->prog, "program by name or section; default: the first")
+        ->type_name("NAME");
+    command->add_option("--type", options->type, "type of programs whose section says nothing")
+        ->type_name("TYPE");
+    add_run_input(*command, *options);
+    command->add_option("--global", options->globals, "set a global variable before loading")
+        ->type_name("NAME=VALUE")
+        ->allow_extra_args(false);
+    command->add_option("--budget", options->budget, "stop a run after N insns")
+        ->type_name("N")
+        ->check(at_least_one);
+    command->add_option("--cpus", options->cpus, "virtual CPUs that packets go to in turn")
+        ->type_name("N")
+        ->check(CLI::Range(1U, kMaxCpus));
+    command->add_option("--map-entries", options->map_entries, "show N entries of each map")
+        ->type_name("N")
+        ->capture_default_str();
+    command->add_flag("--trace", options->trace, "show what bpf_printk prints on stderr");
+    command->add_flag("--json", options->json, "print one JSON object");
+    return [options](const Style& style) { return run_command(*options, style); };
+}
+
+Action add_disasm(CLI::App& app, CLI::App*& command) {
+    command = add_command(app, "disasm", "Show programs as text",
+                          "ebpfvm disasm xdp_count.bpf.o --source");
+    auto options = std::make_shared<DisasmCommand>();
+    command->add_option("FILE", options->file, "ELF object, bpft text or bytecode")
+        ->required()
+        ->type_name("");
+    command->add_option("--prog", options->prog, "this program alone")->type_name("NAME");
+    auto* source = command->add_flag("--source", options->with_source, "show source lines");
+    command->add_flag("--plain", options->is_plain, "only what `ebpfvm asm` reads back")
+        ->excludes(source);
+    return [options](const Style& style) { return disasm_command(*options, style); };
+}
+
+Action add_asm(CLI::App& app, CLI::App*& command) {
+    command = add_command(app, "asm", "Translate text to bytecode",
+                          "ebpfvm asm program.s -o program.bin");
+    auto options = std::make_shared<AsmCommand>();
+    command->add_option("FILE", options->file, "assembly text, - for standard input")
+        ->required()
+        ->type_name("");
+    command->add_option("-o,--out", options->out, "write here instead of to standard output")
+        ->type_name("FILE");
+    command->add_flag_callback(
+        "--hex", [options] { options->form = AsmForm::Hex; }, "write text: one insn per line");
+    return [options](const Style&) { return asm_command(*options); };
+}
+
+Action add_info(CLI::App& app, CLI::App*& command) {
+    command = add_command(app, "info", "Show what an object contains",
+                          "ebpfvm info xdp_count.bpf.o --relocs");
+    auto options = std::make_shared<InfoCommand>();
+    command->add_option("OBJ", options->object, "ELF object, bpft text or bytecode")
+        ->required()
+        ->type_name("");
+    command->add_flag("--relocs", options->with_relocs, "list the relocations applied");
+    command->add_flag("--json", options->json, "print one JSON object");
+    return [options](const Style& style) { return info_command(*options, style); };
+}
+
+Action add_conformance(CLI::App& app, CLI::App*& command) {
+    command = add_command(app, "conformance", "Run tests of the bpf_conformance project",
+                          "ebpfvm conformance bpf_conformance/tests");
+    auto options = std::make_shared<ConformanceCommand>();
+    command->add_option("DIR", options->paths, ".data files or directories of them")
+        ->required()
+        ->type_name("");
+    command->add_flag("--json", options->json, "print one JSON object per file, then the totals");
+    return [options](const Style& style) { return conformance_command(*options, style); };
+}
+
+ColorMode color_mode(std::string_view name) {
+    return name == "always"  ? ColorMode::Always
+           : name == "never" ? ColorMode::Never
+                             : ColorMode::Auto;
+}
+
+// CLI11 only says that a subcommand is missing, even if there is a word where it belongs.
+std::string usage_error(const CLI::App& app, const CLI::ParseError& error, std::string_view first) {
+    if (!app.get_subcommands().empty() || first.starts_with("-")) {
+        return error.what();
+    }
+    std::string names;
+    for (const CLI::App* command : app.get_subcommands(nullptr)) {
+        names += (names.empty() ? "" : ", ") + command->get_name();
+    }
+    return first.empty() ? "no command given, there are: " + names
+                         : fmt::format("unknown command \"{}\", there are: {}", first, names);
+}
+
+int report(const Expected<int>& result) {
+    const auto flushed = flush_stdout();
+    if (!result || !flushed) {
+        print_error(to_string(result ? flushed.error() : result.error()));
+        return kExitError;
+    }
+    return *result;
+}
+
+int cli_main(int argc, char** argv) {
+    CLI::App app("Runs eBPF programs in userspace: no kernel, no root, no LLVM.", "ebpfvm");
+    app.footer("Example: ebpfvm run xdp_count.bpf.o --pcap traffic.pcap");
+    app.set_version_flag("--version", "ebpfvm " EBPFVM_VERSION);
+    app.require_subcommand(1);
+    std::string color = "auto";
+    app.add_option("--color", color, "auto, always or never")
+        ->check(CLI::IsMember({"auto", "always", "never"}).description(""))
+        ->type_name("WHEN");
+
+    std::map<const CLI::App*, Action> actions;
+    for (const auto add : {add_run, add_disasm, add_asm, add_info, add_conformance}) {
+        CLI::App* command = nullptr;
+        Action action = add(app, command);
+        actions.emplace(command, std::move(action));
+    }
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::Success& success) { // --help, --version
+        return app.exit(success);
+    } catch (const CLI::ParseError& error) {
+        print_error(usage_error(app, error, argc > 1 ? argv[1] : ""));
+        return kExitError;
+    }
+    return report(actions.at(app.get_subcommands().front())(Style(color_mode(color))));
+}
+
+} // namespace
+} // namespace ebpfvm::cli
+
+int main(int argc, char** argv) {
+    try {
+        return ebpfvm::cli::cli_main(argc, argv);
+    } catch (const std::exception& exception) { // out of memory
+        ebpfvm::cli::print_error(exception.what());
+        return ebpfvm::cli::kExitError;
+    }
+}
