@@ -173,5 +173,31 @@ TEST(KernelIsa, RandomProgramsComputeWhatTheKernelComputes) {
                kOpsPerProgram, kInputsPerProgram, differences);
 }
 
+TEST(KernelIsa, Cmpxchg32ClearsTheHighHalf) {
+    EBPFVM_SKIP_WITHOUT_BPF();
+    constexpr auto kScratch = std::int16_t(offsetof(RandomState, scratch));
+    constexpr auto kOut = std::int16_t(offsetof(RandomState, out));
+    const std::vector<Insn> program{
+        {.code = 0x18, .dst = 9, .src = std::uint8_t(LddwSrc::MapValueIdx)},
+        {},
+        {.code = 0x79, .dst = 0, .src = 9},                               // r0 = in[0]
+        {.code = 0xc3, .dst = 9, .src = 0, .off = kScratch, .imm = 0xf1}, // cmpxchg
+        {.code = 0x7b, .dst = 9, .src = 0, .off = kOut},                  // out[0] = r0
+        {.code = 0x95}};
+    Kernel kernel;
+    const auto theirs = kernel.load(program);
+    ASSERT_TRUE(theirs) << to_string(theirs.error());
+    for (const std::uint64_t memory : {0xffff'ffffULL, 0x7ULL}) { // equal, and not
+        RandomState state{};
+        state.in[0] = 0x1f'ffff'ffff;
+        state.scratch[0] = memory;
+        const auto expected = kernel.run(*theirs, state);
+        const auto found = Ours(program).run(state);
+        ASSERT_TRUE(expected && found);
+        EXPECT_EQ(difference(*expected, *found), "");
+        EXPECT_EQ(found->state.out[0], memory);
+    }
+}
+
 } // namespace
 } // namespace ebpfvm::test

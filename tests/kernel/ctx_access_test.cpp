@@ -114,37 +114,58 @@ std::vector<std::byte> frame_to(std::uint8_t first_byte_of_dest, std::uint16_t e
     return frame;
 }
 
-class KernelCtx : public testing::TestWithParam<ProgKind> {};
+// Deliberate differences.
+bool is_ours_alone(ProgType type, const CtxAccess& access, const CtxField* field) {
+    if (field == nullptr || access.access == Access::Write) {
+        return false;
+    }
+    // The kernel allows loads of a part of some fields; here it is all scalars.
+    const bool is_part = access.size < field->size;
+    // Of programs attached to a devmap alone.
+    const bool is_egress = type == ProgType::Xdp && field->name == "egress_ifindex";
+    return is_part || is_egress;
+}
+
+bool is_the_kernels_alone(const CtxAccess& access) {
+    return access.off == offsetof(__sk_buff, sk) && access.access == Access::Read;
+}
+
+// A load from the middle of these fields gives their start again in the kernel, whose own fields
+// are narrower than those of __sk_buff. Here it gives the bytes that are there.
+bool is_from_the_middle(const CtxAccess& access, const CtxField* field) {
+    return field != nullptr && access.off != field->off &&
+           (field->name == "pkt_type" || field->name == "protocol");
+}
+
+class KernelCtx : public testing::TestWithParam<ProgKind> {
+  protected:
+    static void compare(ProgType type, const CtxAccess& at, std::span<const std::byte> frame) {
+        const ProgTypeTable types;
+        const CtxField* field = types.find(type)->ctx->find(at.off, at.size);
+        const auto kernel = run_kernel(type, at, frame);
+        const auto ours = run_ours(type, at, frame);
+        const std::string where =
+            fmt::format("{} of {} bytes at {} ({})", at.access == Access::Read ? "load" : "store",
+                        at.size, at.off, field != nullptr ? field->name : "no field");
+        if (kernel.has_value() != ours.has_value()) {
+            EXPECT_TRUE(ours ? is_ours_alone(type, at, field) : is_the_kernels_alone(at))
+                << where << ": only " << (ours ? "ebpfvm" : "the kernel") << " allows it";
+        } else if (kernel && !is_pointer(field) && !is_from_the_middle(at, field)) {
+            EXPECT_EQ(*kernel, *ours) << where << ": kernel, then ebpfvm";
+        }
+    }
+};
 
 TEST_P(KernelCtx, EveryAccessIsJudgedAlike) {
     EBPFVM_SKIP_WITHOUT_BPF();
     const auto [type, ctx_size] = GetParam();
-    const ProgTypeTable types;
-    const CtxLayout& layout = *types.find(type)->ctx;
-    const std::vector<std::byte> frame = frame_to(0x02, 0x0800);
-    std::size_t allowed = 0;
     for (const Access access : {Access::Read, Access::Write}) {
         for (const std::uint16_t size : std::to_array<std::uint16_t>({1, 2, 4, 8})) {
             for (std::uint16_t off = 0; off + size <= ctx_size; off = std::uint16_t(off + size)) {
-                const CtxAccess at{access, off, size};
-                const auto kernel = run_kernel(type, at, frame);
-                const auto ours = run_ours(type, at, frame);
-                const CtxField* field = layout.find(off, size);
-                const std::string where = fmt::format(
-                    "{} of {} bytes at {} ({})", access == Access::Read ? "load" : "store", size,
-                    off, field != nullptr ? field->name : "no field");
-                allowed += kernel.has_value();
-                if (kernel.has_value() != ours.has_value()) {
-                    ADD_FAILURE() << where << ": only " << (ours ? "ebpfvm" : "the kernel")
-                                  << " allows it";
-                } else if (kernel != ours && !is_pointer(field)) {
-                    ADD_FAILURE() << where
-                                  << fmt::format(": kernel {:#x}, ebpfvm {:#x}", *kernel, *ours);
-                }
+                compare(type, {access, off, size}, frame_to(0x02, 0x0800));
             }
         }
     }
-    fmt::print("{}: {} accesses allowed\n", name_of(type), allowed);
 }
 
 TEST_P(KernelCtx, FieldsDependOnThePacketAlike) {
@@ -152,13 +173,11 @@ TEST_P(KernelCtx, FieldsDependOnThePacketAlike) {
     const ProgType type = GetParam().type;
     const ProgTypeTable types;
     for (const CtxField& field : types.find(type)->ctx->fields) {
+        const CtxAccess load{Access::Read, std::uint16_t(field.off),
+                             std::uint16_t(std::min(field.size, 8U))};
         for (const auto& frame : {frame_to(0xff, 0x0806), frame_to(0x01, 0x86dd), frame_to(0, 100),
                                   frame_to(0x02, 0x8100)}) {
-            const auto size = std::uint16_t(std::min(field.size, 8U));
-            const CtxAccess at{Access::Read, std::uint16_t(field.off), size};
-            if (!is_pointer(&field)) {
-                EXPECT_EQ(run_kernel(type, at, frame), run_ours(type, at, frame)) << field.name;
-            }
+            compare(type, load, frame);
         }
     }
 }

@@ -235,6 +235,11 @@ class RandomProgram {
         place(is_load ? insn.src : insn.dst, insn.off, access_size(insn.op), !is_plain);
         insn.imm = shape == StoreImm ? imm() : 0;
         push(insn);
+        if (insn.op == Op::Cmpxchg32) {
+            // The high half of r0 must be zero (RFC 9669 §5.3), which x86 leaves to the verifier.
+            // That of Linux 6.18 forgets it if the path that looks at the high half was pruned.
+            push({.op = Op::Mov32Reg, .dst = 0, .src = 0});
+        }
     }
 
     void add_jump(isa::Decoded insn) {

@@ -55,8 +55,7 @@ inline std::vector<std::byte> with_experimental_header(std::span<const std::byte
 
 /// All fields but the packet (kernel: eth_type_trans and convert___skb_to_skb, on device lo).
 inline SkbCtx skb_of_test_run(std::span<const std::byte> frame) {
-    constexpr std::uint32_t kBroadcast = 1; // PACKET_*
-    constexpr std::uint32_t kMulticast = 2;
+    constexpr std::uint32_t kMulticast = 2; // PACKET_*
     constexpr std::uint32_t kOtherHost = 3;
     constexpr std::uint16_t k8023 = 0x0001; // ETH_P_802_3
     constexpr std::uint16_t k8022 = 0x0004;
@@ -67,9 +66,8 @@ inline SkbCtx skb_of_test_run(std::span<const std::byte> frame) {
     const auto is = [](unsigned value) {
         return [value](std::byte b) { return b == std::byte(value); };
     };
-    if (std::ranges::all_of(dest, is(0xff))) {
-        skb.pkt_type = kBroadcast;
-    } else if ((dest[0] & std::byte{1}) != std::byte{0}) {
+    // No frame is a broadcast: the broadcast address of lo is all zeros, and not a multicast one.
+    if ((dest[0] & std::byte{1}) != std::byte{0}) {
         skb.pkt_type = kMulticast;
     } else if (!std::ranges::all_of(dest, is(0))) { // the address of lo
         skb.pkt_type = kOtherHost;

@@ -201,7 +201,8 @@ class Twin {
         }
         XdpCtx ctx;
         ctx.packet = buffer_.fill(frame);
-        compare(ours.run(ctx, {.cpu = 0}), ctx.packet.bytes(), kernel_run_.packet());
+        const RunResult result = ours.run(ctx, {.cpu = 0});
+        compare(result, ctx.packet.bytes(), kernel_run_.packet());
         return true;
     }
 
