@@ -46,7 +46,7 @@ struct port_key {
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 64);
-    __type(key, __u32);  // enum proto_class
+    __type(key, enum proto_class);
     __type(value, struct count);
 } proto_counts SEC(".maps");
 
