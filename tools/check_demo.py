@@ -25,7 +25,7 @@ def main() -> int:
 
     ours = run_json([args.ebpfvm, "run", args.object, "--pcap", args.pcap, "--json", "--map-entries", "100000"])
     python = run_json([str(pathlib.Path(__file__).with_name("count_pcap.py")), args.pcap, "--json"])
-    maps = {m["name"]: m["entries"] for m in ours["maps"]}
+    maps = {m["name"]: m.get("entries", []) for m in ours["maps"]}
     pairs = {
         "classes": (
             {e["key"].lower(): (e["value"]["packets"], e["value"]["bytes"]) for e in maps["proto_counts"]},
