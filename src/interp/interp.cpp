@@ -247,7 +247,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
         if (address % sizeof(T) != 0) [[unlikely]] {                                               \
             goto misaligned;                                                                       \
         }                                                                                          \
-        if (!is_frame_or_packet(state, frame_top, address, sizeof(T)) &&                           \
+        if (!is_frame_or_window(state, frame_top, address, sizeof(T)) &&                           \
             (is_ctx_field(state, address) || !check_memory(state, address, sizeof(T), access).ok)) \
             [[unlikely]] {                                                                         \
             goto bad_memory;                                                                       \
@@ -281,7 +281,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
     VM_CASE(name)                                                                                  \
         address = r[pc->src] + std::uint64_t(std::int64_t(pc->off));                               \
         if constexpr (kMode == Mode::Checked) {                                                    \
-            if (!is_frame_or_packet(state, frame_top, address, sizeof(T))) {                       \
+            if (!is_frame_or_window(state, frame_top, address, sizeof(T))) {                       \
                 if (!load_elsewhere<T>(state, address, r[pc->dst])) [[unlikely]] {                 \
                     size = sizeof(T);                                                              \
                     access = Access::Read;                                                         \
@@ -296,7 +296,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
     VM_CASE(name)                                                                                  \
         address = r[pc->dst] + std::uint64_t(std::int64_t(pc->off));                               \
         if constexpr (kMode == Mode::Checked) {                                                    \
-            if (!is_frame_or_packet(state, frame_top, address, sizeof(T))) {                       \
+            if (!is_frame_or_window(state, frame_top, address, sizeof(T))) {                       \
                 if (!store_elsewhere<T>(state, address, value)) [[unlikely]] {                     \
                     size = sizeof(T);                                                              \
                     access = Access::Write;                                                        \
