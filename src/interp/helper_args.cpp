@@ -89,8 +89,7 @@ struct Call {
             return of_map(at, &MapSpec::key_size, "key");
         case ArgType::PtrToMapValue:
             return of_map(at, &MapSpec::value_size, "value");
-        case ArgType::PtrToMemOrNull:
-            return args[at] == 0 ? std::nullopt : sized_memory(at, Access::Read);
+        case ArgType::PtrToMemOrNull: // null only with size 0, which asks for no memory
         case ArgType::PtrToMem:
             return sized_memory(at, Access::Read);
         case ArgType::PtrToUninitMem:
