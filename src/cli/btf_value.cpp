@@ -231,7 +231,7 @@ Json value_of(const Btf* btf, std::uint32_t type_id, std::span<const std::byte> 
         return to_hex(bytes);
     }
     const auto size = btf->size_of(type_id);
-    if (!size || *size > bytes.size()) {
+    if (!size || *size > bytes.size() || btf->kind(type_id) == BtfKind::Datasec) {
         return to_hex(bytes);
     }
     return Reader(*btf).read(type_id, bytes.first(*size));

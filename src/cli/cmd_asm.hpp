@@ -7,11 +7,12 @@
 
 namespace ebpfvm::cli {
 
-enum class AsmForm : std::uint8_t { Raw, Hex };
+enum class AsmForm : std::uint8_t { Raw, Hex, Bpft };
 
 struct AsmCommand {
     std::string file;
-    std::string out; ///< empty: stdout
+    std::string out;  ///< empty: stdout
+    std::string type; ///< of the program in bpft; empty: unspecified
     AsmForm form = AsmForm::Raw;
 };
 

@@ -66,8 +66,8 @@ void Listing::print_place(std::size_t at) const {
     }
     const LineInfo* line = command_.with_source ? program_.line_of(at) : nullptr;
     if (line != nullptr && line->insn == at) {
-        fmt::print("{}\n",
-                   style_.quiet(fmt::format("; {}:{}: {}", line->file, line->line, line->text)));
+        const std::string text = line->text.empty() ? "" : ": " + line->text;
+        fmt::print("{}\n", style_.quiet(fmt::format("; {}:{}{}", line->file, line->line, text)));
     }
 }
 

@@ -107,8 +107,13 @@ Json describe(const Object& object, bool with_relocs) {
         .add("core_relocations", object.core_relocations().size());
 }
 
+// Nothing if there is nothing under it.
+void print_heading(std::string_view what, std::size_t count, const Style& style) {
+    fmt::print("{}", count == 0 ? "" : style.heading(what) + "\n");
+}
+
 void print_programs(const Object& object, const Style& style) {
-    fmt::print("{}\n", style.heading("programs"));
+    print_heading("programs", object.programs().size(), style);
     for (const Program& program : object.programs()) {
         fmt::print("  {:<24} {:<16} section \"{}\", {} insns\n", program.name,
                    name_of(program.type), program.section, program.insns.size());
@@ -122,7 +127,7 @@ void print_programs(const Object& object, const Style& style) {
 }
 
 void print_maps(const Object& object, const Style& style) {
-    fmt::print("{}\n", style.heading("maps"));
+    print_heading("maps", object.maps().size(), style);
     for (const MapSpec& map : object.maps()) {
         fmt::print("  {:<24} {:<16} key {}, value {}, max entries {}", map.name, name_of(map.type),
                    map.key_size, map.value_size, map.max_entries);
@@ -132,12 +137,12 @@ void print_maps(const Object& object, const Style& style) {
 }
 
 void print_symbols(const Object& object, const Style& style) {
-    fmt::print("{}\n", style.heading("globals"));
+    print_heading("globals", object.globals().size(), style);
     for (const Global& global : object.globals()) {
         fmt::print("  {:<24} {:<16} {} bytes at {}\n", global.name, object.maps()[global.map].name,
                    global.size, global.off);
     }
-    fmt::print("{}\n", style.heading("externs"));
+    print_heading("externs", object.externs().size(), style);
     for (const Extern& symbol : object.externs()) {
         fmt::print("  {:<24} {}{}\n", symbol.name,
                    symbol.kind == ExternKind::Function ? "function" : "variable",

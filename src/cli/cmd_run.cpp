@@ -52,6 +52,10 @@ Expected<int> run_command(const RunCommand& command, const Style& style) {
     TRY_ASSIGN(const Program* program, choose_program(object, command.prog));
     TRY_ASSIGN(const Input input, input_of(vm.prog_types(), program->type));
     TRY(check_files(command, *program, input));
+    if (command.prog.empty() && object.programs().size() > 1) {
+        print_note(fmt::format("running \"{}\", the first of {} programs; --prog chooses another",
+                               program->name, object.programs().size()));
+    }
     for (const std::string& setting : command.globals) {
         TRY(set_global(object, setting));
     }

@@ -9,6 +9,18 @@
 namespace ebpfvm::cli {
 namespace {
 
+std::vector<std::string> program_names(const Object& object) {
+    std::vector<std::string> names;
+    for (const Program& program : object.programs()) {
+        names.push_back(program.section.empty()
+                            ? program.name
+                            : fmt::format("{} ({})", program.name, program.section));
+    }
+    return names;
+}
+
+} // namespace
+
 Expected<ProgType> type_named(const std::string& name, const ProgTypeTable& types) {
     if (name.empty() || name == name_of(ProgType::Unspec)) {
         return ProgType::Unspec;
@@ -21,18 +33,6 @@ Expected<ProgType> type_named(const std::string& name, const ProgTypeTable& type
                 "socket_filter is expected",
                 name);
 }
-
-std::vector<std::string> program_names(const Object& object) {
-    std::vector<std::string> names;
-    for (const Program& program : object.programs()) {
-        names.push_back(program.section.empty()
-                            ? program.name
-                            : fmt::format("{} ({})", program.name, program.section));
-    }
-    return names;
-}
-
-} // namespace
 
 Error with_path(Error error, const std::string& path) {
     if (error.where && error.where->line != 0) {

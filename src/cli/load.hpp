@@ -7,6 +7,9 @@
 
 namespace ebpfvm::cli {
 
+/// The program type of that name; Unspec for "". Errors: Errc::NotFound.
+[[nodiscard]] Expected<ProgType> type_named(const std::string& name, const ProgTypeTable& types);
+
 /// Reads ELF, bpft or raw bytecode, "-" for standard input. `type` names the type of programs whose
 /// section says nothing, "" for none. Errors: Errc::NotFound for an unknown type; those of
 /// load_object(), naming the file.

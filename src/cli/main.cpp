@@ -114,8 +114,14 @@ Action add_asm(CLI::App& app, CLI::App*& command) {
         ->type_name("");
     command->add_option("-o,--out", options->out, "write here instead of to standard output")
         ->type_name("FILE");
-    command->add_flag_callback(
+    auto* hex = command->add_flag_callback(
         "--hex", [options] { options->form = AsmForm::Hex; }, "write text: one insn per line");
+    auto* bpft = command->add_flag_callback(
+        "--bpft", [options] { options->form = AsmForm::Bpft; }, "write a program in text form");
+    command->add_option("--type", options->type, "program type to note in it")
+        ->type_name("TYPE")
+        ->needs(bpft);
+    hex->excludes(bpft);
     return [options](const Style&) { return asm_command(*options); };
 }
 

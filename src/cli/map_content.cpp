@@ -58,6 +58,16 @@ bool is_zero(const std::vector<std::byte>& bytes) {
     return std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{0}; });
 }
 
+// The name of what the object put into this slot; null if it was the host.
+Json initial_slot(const MapSpec& spec, const Key& key) {
+    for (const InitialSlot& slot : spec.slots) {
+        if (std::ranges::equal(key, std::as_bytes(std::span(&slot.index, 1)))) {
+            return slot.name;
+        }
+    }
+    return nullptr;
+}
+
 MapEntry make_entry(Map& map, const Btf* btf, const Key& key) {
     const MapSpec& spec = map.spec();
     MapEntry entry;
@@ -68,6 +78,7 @@ MapEntry make_entry(Map& map, const Btf* btf, const Key& key) {
                     ? Json(load_unaligned<std::uint32_t>(key.data()))
                     : value_of(btf, spec.key_btf_id, key);
     if (holds_objects(spec.type)) {
+        entry.value = initial_slot(spec, key);
         return entry;
     }
     Json::Array values;
@@ -143,6 +154,12 @@ void read_globals(MapContent& content, const Object& object, Map& map, std::size
     }
 }
 
+// .rodata, .data, .bss and the like.
+bool is_data_section(const Object& object, const MapSpec& spec, std::size_t index) {
+    return !spec.data.empty() ||
+           std::ranges::find(object.globals(), index, &Global::map) != object.globals().end();
+}
+
 MapContent read_map(const Module& module, std::size_t index, const RingbufLog& ringbufs,
                     std::size_t limit) {
     Map& map = *module.maps()[index];
@@ -155,7 +172,7 @@ MapContent read_map(const Module& module, std::size_t index, const RingbufLog& r
         const RingbufLog::Records& records = ringbufs.of(map);
         content.entry_count = records.count;
         content.records = records.first;
-    } else if (!spec.data.empty()) {
+    } else if (is_data_section(module.object(), spec, index)) {
         read_globals(content, module.object(), map, index);
     } else {
         read_entries(content, map, module.object().btf(), limit);

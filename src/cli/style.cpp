@@ -38,6 +38,10 @@ void print_warning(std::string_view message) {
     print_message("warning", message);
 }
 
+void print_note(std::string_view message) {
+    print_message("note", message);
+}
+
 Expected<void> flush_stdout() {
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
         return fail(Errc::Io, "standard output: cannot be written");

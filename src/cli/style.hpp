@@ -31,6 +31,8 @@ class Style {
 void print_error(std::string_view message);
 /// "ebpfvm: warning: ..." on stderr.
 void print_warning(std::string_view message);
+/// "ebpfvm: note: ..." on stderr: nothing is wrong.
+void print_note(std::string_view message);
 
 /// Errors: Errc::Io if something printed to stdout could not be written.
 Expected<void> flush_stdout();

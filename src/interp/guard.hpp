@@ -26,18 +26,15 @@ struct Verdict {
            state.code->ctx->plain == Access::None;
 }
 
-/// The fast answer for the two regions most accesses go to: the current frame and the packet.
-[[nodiscard]] inline bool is_frame_or_packet(const RunState& state, std::uint64_t frame_top,
+/// The fast answer for the two regions most accesses go to: the current frame, and the packet or
+/// plain context if it may be written.
+[[nodiscard]] inline bool is_frame_or_window(const RunState& state, std::uint64_t frame_top,
                                              std::uint64_t address, std::uint64_t size) {
     if (address - (frame_top - kStackSize) <= kStackSize - size) {
         return true;
     }
-    const Packet* packet = state.packet_;
-    if (packet == nullptr || state.code->ctx->packet_access != Access::ReadWrite) {
-        return false;
-    }
-    const auto begin = reinterpret_cast<std::uintptr_t>(packet->data_meta);
-    const auto end = reinterpret_cast<std::uintptr_t>(packet->data_end);
+    const auto begin = reinterpret_cast<std::uintptr_t>(state.window->data_meta);
+    const auto end = reinterpret_cast<std::uintptr_t>(state.window->data_end);
     return address >= begin && address <= end && size <= end - address;
 }
 

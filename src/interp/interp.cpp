@@ -221,6 +221,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
     std::uint64_t address = 0;   // of the access that faults
     std::uint64_t size = 0;
     Access access = Access::Read;
+    std::int32_t packet_off = 0;  // of a LD_ABS or LD_IND
     const Slot* callee = nullptr; // first slot of the subprogram being called
     std::uint32_t may_goto_left = kMaxMayGoto;
 
@@ -247,7 +248,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
         if (address % sizeof(T) != 0) [[unlikely]] {                                               \
             goto misaligned;                                                                       \
         }                                                                                          \
-        if (!is_frame_or_packet(state, frame_top, address, sizeof(T)) &&                           \
+        if (!is_frame_or_window(state, frame_top, address, sizeof(T)) &&                           \
             (is_ctx_field(state, address) || !check_memory(state, address, sizeof(T), access).ok)) \
             [[unlikely]] {                                                                         \
             goto bad_memory;                                                                       \
@@ -281,7 +282,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
     VM_CASE(name)                                                                                  \
         address = r[pc->src] + std::uint64_t(std::int64_t(pc->off));                               \
         if constexpr (kMode == Mode::Checked) {                                                    \
-            if (!is_frame_or_packet(state, frame_top, address, sizeof(T))) {                       \
+            if (!is_frame_or_window(state, frame_top, address, sizeof(T))) {                       \
                 if (!load_elsewhere<T>(state, address, r[pc->dst])) [[unlikely]] {                 \
                     size = sizeof(T);                                                              \
                     access = Access::Read;                                                         \
@@ -296,7 +297,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
     VM_CASE(name)                                                                                  \
         address = r[pc->dst] + std::uint64_t(std::int64_t(pc->off));                               \
         if constexpr (kMode == Mode::Checked) {                                                    \
-            if (!is_frame_or_packet(state, frame_top, address, sizeof(T))) {                       \
+            if (!is_frame_or_window(state, frame_top, address, sizeof(T))) {                       \
                 if (!store_elsewhere<T>(state, address, value)) [[unlikely]] {                     \
                     size = sizeof(T);                                                              \
                     access = Access::Write;                                                        \
@@ -342,15 +343,15 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
 
 #define EBPFVM_LDPKT(name, code, shape, T, text)                                                   \
     VM_CASE(name)                                                                                  \
+        packet_off = std::int32_t(isa::Shape::shape == isa::Shape::LdInd                           \
+                                      ? r[pc->src] + std::uint64_t(pc->imm) : std::uint64_t(pc->imm)); \
         if constexpr (kMode == Mode::Checked) {                                                    \
             if (r[6] != state.ctx_address || state.packet_ == nullptr) [[unlikely]] {              \
                 goto bad_packet_load;                                                              \
             }                                                                                      \
             std::fill_n(r + 1, kMaxArgs, 0);                                                       \
         }                                                                                          \
-        if (!load_packet<T>(state, std::int32_t(isa::Shape::shape == isa::Shape::LdInd             \
-                                                    ? r[pc->src] + std::uint64_t(pc->imm)          \
-                                                    : std::uint64_t(pc->imm)), r[0])) {            \
+        if (!load_packet<T>(state, packet_off, r[0])) {                                            \
             r[0] = 0;                                                                              \
             goto leave_frame;                                                                      \
         }                                                                                          \

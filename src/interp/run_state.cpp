@@ -15,6 +15,11 @@ RunState::RunState(const Code& entry, const RunInput& input)
     ctx_address =
         reinterpret_cast<std::uintptr_t>(is_plain ? input.ctx : ctx_window_ + kMaxCtxSize);
     plain_size = is_plain ? input.size : 0;
+    if (entry.ctx->plain == Access::ReadWrite) {
+        plain_window_.data_meta = static_cast<std::byte*>(input.ctx);
+        plain_window_.data_end = plain_window_.data_meta + input.size;
+    }
+    window = entry.ctx->packet_access == Access::ReadWrite ? packet_ : &plain_window_;
 }
 
 RunState::~RunState() {

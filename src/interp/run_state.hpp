@@ -49,6 +49,9 @@ class RunState : public CallContext {
     const Code* code;          ///< of the current frame
     std::uint64_t ctx_address; ///< what the program sees as its context
     std::uint64_t plain_size;  ///< of plain context memory
+    /// Memory that the program may read and write, [data_meta, data_end): its packet or its plain
+    /// context; empty if there is none. Moves with the packet.
+    const Packet* window;
 
     /// Keeps a tail-called program alive until the run ends.
     const Code* keep(std::shared_ptr<const Code> target);
@@ -89,6 +92,7 @@ class RunState : public CallContext {
     };
     static constexpr unsigned kMaxEntered = 64;
 
+    Packet plain_window_{};
     std::array<Region, 4> recent_{};
     std::array<Entered, kMaxEntered> entered_; // first entered_count_ are valid
     unsigned entered_count_ = 0;

@@ -15,6 +15,17 @@ TEST(Asm, WritesBytecodeOrHex) {
               "95 00 00 00 00 00 00 00\n");
 }
 
+TEST(Asm, BpftKeepsTheProgramType) {
+    const TempDir dir;
+    const auto text = dir.file("p.s", "r0 = 2\nexit\n");
+    const Output bpft = ebpfvm_command({"asm", text, "--bpft", "--type", "xdp"});
+    EXPECT_EQ(bpft.out, "prog main\nprog_type 6 (xdp)\ninsns 2\n"
+                        "00000002000000b7\n0000000000000095\nend\n");
+    const Output run = ebpfvm_command({"run", dir.file("p.bpft", bpft.out), "--hex", "00"});
+    EXPECT_EQ(run.exit_code, 0) << run.err;
+    EXPECT_CONTAINS(run.out, "XDP_PASS");
+}
+
 TEST(Disasm, AnnotatesNumbersWithNames) {
     const TempDir dir;
     const auto program =
