@@ -14,7 +14,7 @@ void expect_error(const std::vector<std::string>& arguments, const std::string& 
 }
 
 TEST(WrongInput, Usage) {
-    expect_error({}, "subcommand");
+    expect_error({}, "no command given");
     expect_error({"fly"}, "fly");
     expect_error({"run"}, "OBJ");
     expect_error({"run", "x.o", "--no-such"}, "--no-such");
