@@ -3,6 +3,7 @@
 
 extern u64 host_add(u64 a, u64 b) __ksym;
 extern void host_maybe(void) __ksym __weak;
+extern u64 host_add___flavor(u64 a, u64 b) __ksym;
 extern const int host_counter __ksym;
 extern const void host_absent __ksym __weak;
 
@@ -12,5 +13,5 @@ SEC("xdp") int caller(void* ctx) {
         host_maybe();
     if (&host_absent)
         sum++;
-    return (int)(sum + (u64)host_counter + host_add(3, 4));
+    return (int)(sum + (u64)host_counter + host_add___flavor(3, 4));
 }

@@ -8,10 +8,11 @@ __weak __noinline int text_weak(int x) { return x + 3; }
 __hidden __noinline int text_hidden(int x) { return x + 5; }
 
 SEC("xdp") int first(void* ctx) {
-    return text_static((int)(u64)ctx) + text_unused_by_second(2) + text_hidden(4);
+    int x = (int)(u64)ctx;
+    return text_static(x) + text_unused_by_second(x) + text_hidden(x);
 }
 
-SEC("xdp") int second(void* ctx) { return text_static((int)(u64)ctx) + text_weak(1); }
+SEC("xdp") int second(void* ctx) { return text_static((int)(u64)ctx) + text_weak((int)(u64)ctx); }
 
 SEC("xdp") __weak int third(void* ctx) { return 0; }
 
