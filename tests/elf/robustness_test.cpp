@@ -7,6 +7,7 @@
 
 #include <cstring>
 #include <random>
+#include <sys/resource.h>
 
 namespace ebpfvm::test {
 namespace {
@@ -32,7 +33,25 @@ bool survives(std::span<const std::byte> bytes) {
     return true;
 }
 
-TEST(Robustness, SampleHasEverything) {
+// While these tests run, a damaged size cannot get much memory: the allocation would fail.
+class Robustness : public testing::Test {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) // those reserve terabytes
+  protected:
+    Robustness() {
+        getrlimit(RLIMIT_AS, &old_);
+        const rlimit limit{.rlim_cur = rlim_t{1} << 30, .rlim_max = old_.rlim_max};
+        setrlimit(RLIMIT_AS, &limit);
+    }
+    ~Robustness() override {
+        setrlimit(RLIMIT_AS, &old_);
+    }
+
+  private:
+    rlimit old_{};
+#endif
+};
+
+TEST_F(Robustness, SampleHasEverything) {
     auto object = load_elf(sample(), with_kconfig());
     ASSERT_TRUE(object) << to_string(object.error());
     EXPECT_EQ(names_of(object->programs()), (Names{"first", "second"}));
@@ -46,7 +65,7 @@ TEST(Robustness, SampleHasEverything) {
     EXPECT_FALSE(object->find_program("first")->lines.empty());
 }
 
-TEST(Robustness, EveryTruncationIsRefused) {
+TEST_F(Robustness, EveryTruncationIsRefused) {
     const auto bytes = sample();
     ASSERT_FALSE(bytes.empty());
     for (std::size_t size = 0; size < bytes.size(); ++size) {
@@ -57,7 +76,7 @@ TEST(Robustness, EveryTruncationIsRefused) {
 }
 
 // The section headers are at the end of the file, so no cut of it gets past them.
-TEST(Robustness, EverySectionCutAnywhereIsHandled) {
+TEST_F(Robustness, EverySectionCutAnywhereIsHandled) {
     const auto bytes = sample();
     ASSERT_FALSE(bytes.empty());
     const auto header = load_unaligned<elf::RawElfHeader>(bytes.data());
@@ -74,7 +93,7 @@ TEST(Robustness, EverySectionCutAnywhereIsHandled) {
     EXPECT_GT(survivors, 0u);
 }
 
-TEST(Robustness, AHundredThousandDamagedObjectsAreHandled) {
+TEST_F(Robustness, AHundredThousandDamagedObjectsAreHandled) {
     const auto bytes = sample();
     ASSERT_FALSE(bytes.empty());
     std::mt19937 random(1);
@@ -92,7 +111,7 @@ TEST(Robustness, AHundredThousandDamagedObjectsAreHandled) {
 }
 
 // Fields that are numbers rather than text break more when they become extreme.
-TEST(Robustness, ExtremeNumbersAreHandled) {
+TEST_F(Robustness, ExtremeNumbersAreHandled) {
     const auto bytes = sample();
     ASSERT_FALSE(bytes.empty());
     for (const std::uint32_t value : {0u, 1u, 0x7fffffffu, 0x80000000u, 0xffffffffu, 0xfffffff8u}) {
