@@ -100,7 +100,7 @@ TEST(RunOnce, WrongGlobalsAreExplained) {
 }
 
 TEST(RunOnce, MapsAreShownThroughBtf) {
-    // An ARP frame: class 2 of xdp_count.
+    // An ARP frame. The key is an enum proto_class.
     const std::string arp = "ffffffffffff 020000000001 0806 0001 0800 06 04 0001 020000000001 "
                             "0a000001 000000000000 0a000002";
     const Output text = ebpfvm_command({"run", example("xdp_count"), "--hex", arp});
@@ -109,7 +109,7 @@ TEST(RunOnce, MapsAreShownThroughBtf) {
     EXPECT_CONTAINS(text.out, "packets: 1, bytes: 42");
     const Output json = ebpfvm_command({"run", example("xdp_count"), "--hex", arp, "--json"});
     EXPECT_CONTAINS(json.out, R"({"name":"proto_counts","type":"hash","max_entries":64,)"
-                              R"("entry_count":1,"entries":[{"key":2,"value":{"packets":1,)"
+                              R"("entry_count":1,"entries":[{"key":"ARP","value":{"packets":1,)"
                               R"("bytes":42)");
     EXPECT_CONTAINS(json.out, R"({"key":2,"values":[1],"sum":1})"); // verdicts, per CPU
 }

@@ -32,8 +32,8 @@ TEST(Disasm, AnnotatesNumbersWithNames) {
         dir.file("p.bin", bytecode("r1 = 1\nif r1 == 1 goto +1\ncall 5\nr0 = 0\nexit\n"));
     const Output output = ebpfvm_command({"disasm", program});
     EXPECT_EQ(output.exit_code, 0) << output.err;
-    EXPECT_CONTAINS(output.out, "1: if r1 == 1 goto +1                   ; to 3\n");
-    EXPECT_CONTAINS(output.out, "2: call 5                                ; ktime_get_ns\n");
+    EXPECT_CONTAINS(output.out, "1: if r1 == 1 goto +1                      ; to 3\n");
+    EXPECT_CONTAINS(output.out, "2: call 5                                  ; ktime_get_ns\n");
 }
 
 TEST(Disasm, PlainTextAssemblesToTheSameBytes) {
