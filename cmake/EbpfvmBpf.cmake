@@ -18,11 +18,11 @@ function(ebpfvm_bpf_object name)
   set(source ${PROJECT_SOURCE_DIR}/examples/bpf/${name}.bpf.c)
   set(object ${EBPFVM_BPF_DIR}/${name}.bpf.o)
   if(EBPFVM_BPF_CLANG AND EBPFVM_BPF_CLANG_WORKS)
-    # -fdebug-prefix-map: no build path in the object.
+    # From its own folder by a relative name: no build path gets into the object, source lines do.
     add_custom_command(OUTPUT ${object}
-      COMMAND ${EBPFVM_BPF_CLANG} -O2 -g -target bpf -mcpu=v3 -Wall -Werror
-              -fdebug-prefix-map=${PROJECT_SOURCE_DIR}/examples/bpf=. -fdebug-compilation-dir=.
-              -c ${source} -o ${object}
+      COMMAND ${EBPFVM_BPF_CLANG} -O2 -g -target bpf -mcpu=v3 -Wall -Werror -fdebug-compilation-dir=.
+              -c ${name}.bpf.c -o ${object}
+      WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}/examples/bpf
       DEPENDS ${source} ${PROJECT_SOURCE_DIR}/examples/bpf/ebpfvm_bpf.h VERBATIM)
   else()
     add_custom_command(OUTPUT ${object}

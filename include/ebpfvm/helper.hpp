@@ -25,7 +25,7 @@ enum class ArgType : std::uint8_t {
     PtrToMapKey,          ///< key_size readable bytes (of the map in an earlier argument)
     PtrToMapValue,        ///< value_size readable bytes
     PtrToMem,             ///< readable bytes; the next argument is their number, or size is fixed
-    PtrToMemOrNull,       ///< the same, or 0
+    PtrToMemOrNull,       ///< the same, or null (with a size argument: null and 0)
     PtrToUninitMem,       ///< writable bytes that the helper fills
     PtrToWritableMem,     ///< readable and writable bytes
     ConstSize,            ///< size of the memory before it, at least 1

@@ -120,8 +120,8 @@ class Map : public std::enable_shared_from_this<Map> {
     virtual int update_elem(const void* key, const void* value, std::uint64_t flags,
                             const MapUser& user) noexcept = 0;
     virtual int delete_elem(const void* key, const MapUser& user) noexcept = 0;
-    /// Writes the key after `key` (nullptr: the first) to `next`; -ENOENT at the end. Order is
-    /// unspecified but stable while nobody changes the map.
+    /// Writes the key after `key` (nullptr: the first) to `next`, which must not overlap it; -ENOENT
+    /// at the end. Order is unspecified but stable while nobody changes the map.
     virtual int get_next_key(const void* key, void* next) noexcept = 0;
     /// Copies the value of `key` to `value`, for the host. Never mixes the values of two keys, and in
     /// hash maps not those of two updates; no use in the sense of LRU. -ENOENT; -ENOTSUP if values

@@ -65,7 +65,10 @@ void Listing::print_place(std::size_t at) const {
         fmt::print("{}:\n", style_.heading(subprog->name));
     }
     const LineInfo* line = command_.with_source ? program_.line_of(at) : nullptr;
-    if (line != nullptr && line->insn == at) {
+    const bool is_new = line != nullptr && line->insn == at &&
+                        (line == program_.lines.data() || line[-1].line != line->line ||
+                         line[-1].file != line->file);
+    if (is_new) {
         const std::string text = line->text.empty() ? "" : ": " + line->text;
         fmt::print("{}\n", style_.quiet(fmt::format("; {}:{}{}", line->file, line->line, text)));
     }

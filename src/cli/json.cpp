@@ -72,6 +72,16 @@ std::string quoted(std::string_view text) {
 
 enum class Form : std::uint8_t { Json, Text };
 
+// Words, such as names of enumerators, need no quotes for people.
+bool is_word(const std::string& text) {
+    const auto is_letter = [](char c) {
+        return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+               (c >= '0' && c <= '9');
+    };
+    return !text.empty() && (text[0] < '0' || text[0] > '9') &&
+           std::ranges::all_of(text, is_letter);
+}
+
 // The pieces in which the two renderings differ.
 struct Renderer {
     Form form;
@@ -86,7 +96,9 @@ struct Renderer {
         }
         return fmt::format("{:.10g}", value);
     }
-    std::string operator()(const std::string& value) const { return quoted(value); }
+    std::string operator()(const std::string& value) const {
+        return form == Form::Text && is_word(value) ? value : quoted(value);
+    }
     std::string operator()(const Json::Array& elements) const;
     std::string operator()(const Json::Object& members) const;
 

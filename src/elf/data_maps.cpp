@@ -66,6 +66,13 @@ Expected<void> add_globals_of_btf(const Input& input, const std::vector<SectionV
     return {};
 }
 
+// Variables in the arena's address space lie in the object's arena map (as with libbpf).
+std::optional<std::uint32_t> arena_of(const Section& section, const MapTable& maps) {
+    const auto arena = std::ranges::find(maps.maps(), MapType::Arena, &MapSpec::type);
+    const bool is_arena = section.name == ".addr_space.1" && arena != maps.maps().end();
+    return is_arena ? std::optional(std::uint32_t(arena - maps.maps().begin())) : std::nullopt;
+}
+
 MapSpec data_spec(const Section& section) {
     const bool is_readonly =
         is_named(section.name, ".rodata") || !section.has(section_flag::kWrite);
@@ -90,6 +97,11 @@ Expected<std::uint32_t> define_data_map(const Input& input, std::uint32_t index,
                     section.size);
     }
     TRY(refuse_relocs(input.file, index));
+    if (const auto arena = arena_of(section, maps)) {
+        maps.map(*arena).data.assign(section.bytes.begin(), section.bytes.end());
+        maps.add_data(index, *arena);
+        return *arena;
+    }
     const std::uint32_t map = maps.add(data_spec(section));
     maps.add_data(index, map);
     const auto vars = section_vars(input, index);

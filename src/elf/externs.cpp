@@ -2,6 +2,22 @@
 
 namespace ebpfvm::elf {
 
+namespace {
+
+// Several declarations of one thing differ in what follows three underscores ("flavors" in libbpf):
+// `f___old` and `f___new` are both `f`.
+std::string_view without_flavor(std::string_view name) {
+    for (std::size_t i = 1; i + 3 < name.size(); ++i) {
+        const bool is_mark = name.substr(i, 3) == "___";
+        if (is_mark && name[i - 1] != '_' && name[i + 3] != '_') {
+            return name.substr(0, i);
+        }
+    }
+    return name;
+}
+
+} // namespace
+
 std::optional<KconfigPlace> ExternTable::kconfig_of(std::uint32_t symbol) const {
     const auto found = kconfig_.find(symbol);
     return found == kconfig_.end() ? std::nullopt : std::optional(found->second);
@@ -17,7 +33,7 @@ std::uint32_t ExternTable::index_of(std::uint32_t index, ExternKind used_as) {
     }
     const Symbol& symbol = input_.file.symbol(index);
     Extern& added = externs_.emplace_back();
-    added.name = symbol.name;
+    added.name = without_flavor(symbol.name);
     added.kind = used_as;
     added.is_weak = symbol.binding == SymbolBinding::Weak;
     if (input_.btf != nullptr) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <tuple>
 
 namespace ebpfvm::elf {
 namespace {
@@ -18,6 +19,8 @@ struct ValueType {
     ValueKind kind = ValueKind::Int;
     bool is_signed = false;
     std::uint32_t size = 0;
+
+    [[nodiscard]] std::uint32_t align() const { return kind == ValueKind::CharArray ? 1 : size; }
 };
 
 struct KconfigExtern {
@@ -138,6 +141,10 @@ Expected<std::vector<KconfigExtern>> find_externs(const Input& input) {
         TRY_ASSIGN(const ValueType value, value_type(*input.btf, symbol.name, type->second));
         found.push_back({i, symbol.name, symbol.binding == SymbolBinding::Weak, value});
     }
+    // As libbpf lays them out: no gaps between numbers, then text.
+    std::ranges::sort(found, {}, [](const KconfigExtern& item) {
+        return std::tuple(-std::int64_t{item.type.align()}, item.type.size, item.name);
+    });
     return found;
 }
 
@@ -157,8 +164,8 @@ Expected<void> define_kconfig(const Input& input, MapTable& maps, ExternTable& e
     spec.frozen = true;
     const auto map = std::uint32_t(maps.maps().size());
     for (const KconfigExtern& item : wanted) {
-        const std::uint64_t align = std::min<std::uint64_t>(std::bit_ceil(item.type.size), 8);
-        const std::uint64_t off = round_up(std::uint64_t(spec.data.size()), align);
+        const std::uint64_t off =
+            round_up(std::uint64_t{spec.data.size()}, std::uint64_t{item.type.align()});
         if (off + item.type.size > kMaxSize) {
             return fail(Errc::LimitExceeded, "kconfig externs take more than {} bytes", kMaxSize);
         }

@@ -77,10 +77,13 @@ Expected<Program> Linker::link(const Entry& entry) {
     return program;
 }
 
-// Places the entry and what it reaches, each once, in the order in which they are first called.
+// Places the entry and what it reaches, each once: a function is placed where it is first called,
+// and then what it calls itself, before the rest of its caller's. libbpf has the same order, so
+// insns have the same numbers as in the kernel's log.
 void Linker::collect(std::uint32_t entry) {
     const std::size_t number = linked_.programs.size() + 1;
     std::uint64_t next = 0;
+    std::vector<std::span<const FuncRef>> unseen; // references of the functions on the way here
     functions_.clear();
     inner_.clear();
     const auto place = [&](std::uint32_t index) {
@@ -88,13 +91,18 @@ void Linker::collect(std::uint32_t entry) {
         places_[index] = {number, next};
         next += function.end - function.begin;
         functions_.push_back(index);
+        unseen.push_back(code_.refs_of(function));
     };
     place(entry);
-    for (std::size_t i = 0; i < functions_.size(); ++i) {
-        for (const FuncRef& ref : code_.refs_of(code_.functions()[functions_[i]])) {
-            if (places_[ref.function].program != number) {
-                place(ref.function);
-            }
+    while (!unseen.empty()) {
+        if (unseen.back().empty()) {
+            unseen.pop_back();
+            continue;
+        }
+        const std::uint32_t callee = unseen.back().front().function;
+        unseen.back() = unseen.back().subspan(1);
+        if (places_[callee].program != number) {
+            place(callee);
         }
     }
 }

@@ -57,7 +57,7 @@ class BpftReader {
     Expected<void> read_inner(MapSpec& spec, std::string_view list);
     Expected<void> read_data(MapSpec& spec, std::string_view hex);
     Expected<void> read_func(std::string_view rest);
-    Expected<SubprogParam> read_param(std::string_view text) const;
+    Expected<SubprogParam> read_param(std::string_view& rest) const;
     Expected<void> read_extern(std::string_view rest, ExternKind kind);
     Expected<void> read_insns(std::string_view rest);
     Expected<void> end_program();
@@ -314,23 +314,36 @@ Expected<void> BpftReader::read_data(MapSpec& spec, std::string_view hex) {
     return {};
 }
 
-// scalar, or ptr:TYPE:SIZE, where TYPE may be "-" and SIZE an errno
-Expected<SubprogParam> BpftReader::read_param(std::string_view text) const {
+// scalar, or ptr:TYPE:SIZE, where TYPE may be "-" and SIZE an errno. TYPE may hold spaces and even
+// colons: it ends at the first colon before a number.
+Expected<SubprogParam> BpftReader::read_param(std::string_view& rest) const {
     SubprogParam param;
-    const std::string_view kind = next_part(text, ':');
-    if (kind == "scalar") {
+    if (!rest.starts_with("ptr:")) {
+        const std::string_view kind = next_word(rest);
+        return kind == "scalar" ? Expected<SubprogParam>(param)
+                                : bad("parameter \"{}\", expected scalar or ptr:", kind);
+    }
+    rest.remove_prefix(std::string_view("ptr:").size());
+    const auto is_size = [](std::string_view text) {
+        text.remove_prefix(text.starts_with('-') ? 1 : 0);
+        return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+    };
+    for (auto colon = rest.find(':'); colon != std::string_view::npos;
+         colon = rest.find(':', colon + 1)) {
+        std::string_view after = rest.substr(colon + 1);
+        const std::string_view size = next_word(after);
+        if (!is_size(size)) {
+            continue;
+        }
+        param.is_pointer = true;
+        param.pointee = rest.starts_with("-:") ? "" : rest.substr(0, colon);
+        if (size.front() != '-') {
+            TRY_ASSIGN(param.size, number<std::uint32_t>(size, "size"));
+        }
+        rest = after;
         return param;
     }
-    if (kind != "ptr") {
-        return bad("parameter \"{}\", expected scalar or ptr", kind);
-    }
-    param.is_pointer = true;
-    const std::string_view pointee = next_part(text, ':');
-    param.pointee = pointee == "-" ? "" : pointee;
-    if (!text.starts_with('-')) {
-        TRY_ASSIGN(param.size, number<std::uint32_t>(text, "size"));
-    }
-    return param;
+    return bad("parameter \"ptr:{}\" has no size", rest);
 }
 
 // func INSN global|static NAME [parameter ...]
@@ -352,7 +365,7 @@ Expected<void> BpftReader::read_func(std::string_view rest) {
     subprog.name = next_word(rest);
     subprog.is_global = linkage == "global";
     while (!rest.empty()) {
-        TRY_ASSIGN(SubprogParam param, read_param(next_word(rest)));
+        TRY_ASSIGN(SubprogParam param, read_param(rest));
         subprog.params.push_back(std::move(param));
     }
     subprogs.push_back(std::move(subprog));

@@ -99,27 +99,38 @@ std::optional<Verdict> check_handed_out(const RunState& state, std::uint64_t add
     return std::nullopt;
 }
 
+// How many bytes lie between an address and a region; none inside it.
+std::uint64_t distance(const Region& region, std::uint64_t address) {
+    if (address < region.begin) {
+        return region.begin - address;
+    }
+    const std::uint64_t past = address - region.begin;
+    return past < region.size ? 0 : past - region.size;
+}
+
 // Which region a bad address is next to; only for the message.
 MemoryClass nearest(const RunState& state, std::uint64_t address) {
-    const auto is_near = [address](const Region& region) {
-        return region.begin != 0 && address - (region.begin - kNear) < region.size + 2 * kNear;
+    MemoryClass best = MemoryClass::None;
+    std::uint64_t best_distance = kNear;
+    const auto consider = [&](const Region& region, MemoryClass memory_class) {
+        if (region.begin != 0 && distance(region, address) < best_distance) {
+            best = memory_class;
+            best_distance = distance(region, address);
+        }
     };
-    if (address - (state.frame_top(kMaxFrames - 1) - kNear) <
-        state.frame_top(0) - state.frame_top(kMaxFrames - 1) + 2 * kNear) {
-        return MemoryClass::Stack;
+    for (unsigned frame = 0; frame < kMaxFrames; ++frame) {
+        consider({state.frame_top(frame) - kStackSize, kStackSize, {}}, MemoryClass::Stack);
     }
-    if (is_near(packet_region(state))) {
-        return MemoryClass::Packet;
-    }
-    if (is_near({state.ctx_address, std::max<std::uint64_t>(state.plain_size, 1), Access::Read})) {
-        return MemoryClass::Ctx;
+    consider(packet_region(state), MemoryClass::Packet);
+    consider(plain_region(state), MemoryClass::Ctx);
+    for (const CallContext::Grant& grant : state.grants()) {
+        consider({reinterpret_cast<std::uintptr_t>(grant.begin), grant.size, {}},
+                 MemoryClass::Helper);
     }
     for (const MapRegion& region : state.code->map_regions) {
-        if (is_near({region.begin, region.end - region.begin, Access::Read})) {
-            return MemoryClass::MapValue;
-        }
+        consider({region.begin, region.end - region.begin, {}}, MemoryClass::MapValue);
     }
-    return MemoryClass::None;
+    return best;
 }
 
 } // namespace

@@ -35,12 +35,14 @@ struct Call {
         return result;
     }
 
+    bool has_size_arg(unsigned at) const {
+        return at + 1 < kMaxArgs && (proto.args[at + 1] == ArgType::ConstSize ||
+                                     proto.args[at + 1] == ArgType::ConstSizeOrZero);
+    }
+
     // Memory whose size is the next argument or fixed by the prototype.
     std::optional<ArgFault> sized_memory(unsigned at, Access access) const {
-        const bool has_size_arg =
-            at + 1 < kMaxArgs && (proto.args[at + 1] == ArgType::ConstSize ||
-                                  proto.args[at + 1] == ArgType::ConstSizeOrZero);
-        const std::uint64_t size = has_size_arg ? args[at + 1] : proto.arg_sizes[at];
+        const std::uint64_t size = has_size_arg(at) ? args[at + 1] : proto.arg_sizes[at];
         return size == 0 ? std::nullopt : memory(at, size, access, "memory");
     }
 
@@ -89,8 +91,9 @@ struct Call {
             return of_map(at, &MapSpec::key_size, "key");
         case ArgType::PtrToMapValue:
             return of_map(at, &MapSpec::value_size, "value");
-        case ArgType::PtrToMemOrNull:
-            return args[at] == 0 ? std::nullopt : sized_memory(at, Access::Read);
+        case ArgType::PtrToMemOrNull: // with a size argument, null must come with size 0
+            return args[at] == 0 && !has_size_arg(at) ? std::nullopt
+                                                      : sized_memory(at, Access::Read);
         case ArgType::PtrToMem:
             return sized_memory(at, Access::Read);
         case ArgType::PtrToUninitMem:

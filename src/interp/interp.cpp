@@ -221,6 +221,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
     std::uint64_t address = 0;   // of the access that faults
     std::uint64_t size = 0;
     Access access = Access::Read;
+    std::int32_t packet_off = 0;  // of a LD_ABS or LD_IND
     const Slot* callee = nullptr; // first slot of the subprogram being called
     std::uint32_t may_goto_left = kMaxMayGoto;
 
@@ -342,15 +343,15 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
 
 #define EBPFVM_LDPKT(name, code, shape, T, text)                                                   \
     VM_CASE(name)                                                                                  \
+        packet_off = std::int32_t(isa::Shape::shape == isa::Shape::LdInd                           \
+                                      ? r[pc->src] + std::uint64_t(pc->imm) : std::uint64_t(pc->imm)); \
         if constexpr (kMode == Mode::Checked) {                                                    \
             if (r[6] != state.ctx_address || state.packet_ == nullptr) [[unlikely]] {              \
                 goto bad_packet_load;                                                              \
             }                                                                                      \
             std::fill_n(r + 1, kMaxArgs, 0);                                                       \
         }                                                                                          \
-        if (!load_packet<T>(state, std::int32_t(isa::Shape::shape == isa::Shape::LdInd             \
-                                                    ? r[pc->src] + std::uint64_t(pc->imm)          \
-                                                    : std::uint64_t(pc->imm)), r[0])) {            \
+        if (!load_packet<T>(state, packet_off, r[0])) {                                            \
             r[0] = 0;                                                                              \
             goto leave_frame;                                                                      \
         }                                                                                          \

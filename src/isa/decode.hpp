@@ -40,7 +40,7 @@ void encode(const Decoded& insn, std::vector<Insn>& out);
 
 /// A whole program whose structure is sound: every insn decodes; jumps and local calls land on the
 /// first slot of an insn of the program; a subprogram's last insn is an exit or an unconditional
-/// jump; jumps stay inside their subprogram; r10 is never written.
+/// jump, or is never reached; jumps stay inside their subprogram; r10 is never written.
 struct DecodedProgram {
     /// By slot; the second slot of an lddw repeats its first.
     std::vector<Decoded> insns;

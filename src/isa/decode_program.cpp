@@ -105,6 +105,30 @@ Expected<std::vector<std::uint32_t>> find_subprogs(const DecodedProgram& program
     return entries;
 }
 
+// Can control get from `begin` to `wanted`? All jump targets of the subprogram are known to be
+// good.
+bool is_reachable(const DecodedProgram& program, std::size_t begin, std::size_t wanted) {
+    std::vector<bool> seen(wanted + 1, false); // nothing behind the last insn matters
+    std::vector<std::size_t> open{begin};
+    while (!open.empty()) {
+        const std::size_t at = open.back();
+        open.pop_back();
+        if (seen[at - begin]) {
+            continue;
+        }
+        seen[at - begin] = true;
+        const Decoded& insn = program.insns[at];
+        const bool goes_on = insn.op != Op::Exit && insn.op != Op::Ja && insn.op != Op::Jal;
+        if (goes_on && at < wanted) {
+            open.push_back(at + insn.slots);
+        }
+        if (is_jump(info(insn.op).shape)) {
+            open.push_back(std::size_t(target_of(insn, at)));
+        }
+    }
+    return seen[wanted - begin];
+}
+
 Expected<void> check_subprog(const DecodedProgram& program, const Starts& starts,
                              std::uint32_t begin, std::uint32_t end) {
     std::size_t last = begin;
@@ -124,7 +148,7 @@ Expected<void> check_subprog(const DecodedProgram& program, const Starts& starts
         }
     }
     const Op op = program.insns[last].op;
-    if (op != Op::Exit && op != Op::Ja && op != Op::Jal) {
+    if (op != Op::Exit && op != Op::Ja && op != Op::Jal && is_reachable(program, begin, last)) {
         return fail(Errc::InvalidInsn, "insn {}: last insn is not an exit or jump", last);
     }
     return {};

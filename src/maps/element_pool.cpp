@@ -9,7 +9,7 @@ namespace ebpfvm::maps {
 
 HashLayout::HashLayout(const MapSpec& spec, std::uint32_t cpus, bool per_cpu)
     : elements(spec.max_entries + ElementPool::kSpareElements),
-      buckets(std::bit_ceil(std::uint64_t{spec.max_entries})) {
+      buckets(2 * std::bit_ceil(std::uint64_t{spec.max_entries})) {
     const std::uint64_t slots = std::uint64_t{elements} + 1; // element 0 is not used
     const std::uint64_t value_off = sizeof(Element) + round_up(std::uint64_t{spec.key_size}, 8);
     const std::uint64_t value_bytes = round_up(std::uint64_t{spec.value_size}, 8);

@@ -4,6 +4,7 @@
 #include "support/entropy.hpp"
 
 #include <cerrno>
+#include <mutex>
 
 namespace ebpfvm::maps {
 namespace {
@@ -87,10 +88,17 @@ HashMap::HashMap(const MapSpec& spec, std::uint32_t cpus, const HashLayout& layo
       seed_((spec.flags & map_flags::kZeroSeed) != 0 ? 0 : random_seed()),
       is_lru_(is_lru(spec.type)), is_per_cpu_(is_per_cpu(spec.type)) {}
 
+// Is it the key of this element? Comparing hashes first saves time only if keys are long.
+template <class Size>
+bool HashMap::is_at(const BasicKey<Size>& key, std::uint32_t hash, Element& element) const {
+    constexpr bool kMayBeLong = std::is_same_v<Size, std::uint32_t>;
+    return (!kMayBeLong || load_acquire(element.hash) == hash) && key.equals(pool_.key(element));
+}
+
 // The element of `key`, or kNoElement. `take(number)` may look at the element before it is known
 // whether that was still the one; it is called again if not.
-template <class Take>
-std::uint32_t HashMap::find(const Key& key, Take&& take) const noexcept {
+template <class Size, class Take>
+std::uint32_t HashMap::find(const BasicKey<Size>& key, Take&& take) const noexcept {
     const std::uint32_t hash = key.hash(seed_);
     const std::uint64_t& bucket = bucket_of(hash);
     std::uint64_t seen = load_acquire(bucket);
@@ -98,7 +106,7 @@ std::uint32_t HashMap::find(const Key& key, Take&& take) const noexcept {
         std::uint32_t at = first_of(seen);
         while (at != kNoElement) {
             Element& element = pool_.element(at);
-            if (load_acquire(element.hash) == hash && key.equals(pool_.key(element))) {
+            if (is_at(key, hash, element)) {
                 take(at);
                 break;
             }
@@ -114,11 +122,26 @@ std::uint32_t HashMap::find(const Key& key, Take&& take) const noexcept {
     }
 }
 
+// The same for a key of unknown size, with code of its own for the most frequent ones.
+template <class Take>
+std::uint32_t HashMap::find(const void* key, Take&& take) const noexcept {
+    switch (const std::uint32_t size = spec().key_size; size) {
+    case 4:
+        return find(BasicKey(key, FixedSize<4>{}), take);
+    case 8:
+        return find(BasicKey(key, FixedSize<8>{}), take);
+    case 16:
+        return find(BasicKey(key, FixedSize<16>{}), take);
+    default:
+        return find(BasicKey(key, size), take);
+    }
+}
+
 void* HashMap::lookup_elem(const void* key, const MapUser& user) noexcept {
     if (user.cpu >= cpus_ && is_per_cpu_) {
         return nullptr;
     }
-    const std::uint32_t at = find({key, spec().key_size}, [](std::uint32_t) {});
+    const std::uint32_t at = find(key, [](std::uint32_t) {});
     if (at == kNoElement) {
         return nullptr;
     }
@@ -141,7 +164,7 @@ int HashMap::copy_elem(const void* key, void* value, const MapUser& user) noexce
     const auto copy = [&](std::uint32_t at) {
         load_shared(value, pool_.value(at, is_per_cpu_ ? user.cpu : 0), spec().value_size);
     };
-    return find({key, spec().key_size}, copy) != kNoElement ? 0 : -ENOENT;
+    return find(key, copy) != kNoElement ? 0 : -ENOENT;
 }
 
 int HashMap::update_elem(const void* key_bytes, const void* value, std::uint64_t flags,
@@ -201,33 +224,52 @@ int HashMap::delete_elem(const void* key_bytes, const MapUser& user) noexcept {
     return 0;
 }
 
-int HashMap::get_next_key(const void* key_bytes, void* next) noexcept {
-    const std::lock_guard guard(lock_);
+int HashMap::get_next_key(const void* key, void* next) noexcept {
+    const auto load = [&](std::uint32_t at) {
+        load_key(next, pool_.key(pool_.element(at)), spec().key_size);
+    };
     std::uint64_t bucket = 0;
-    std::uint32_t at = kNoElement;
-    if (key_bytes != nullptr) {
-        const Key key(key_bytes, spec().key_size);
-        const std::uint32_t hash = key.hash(seed_);
-        if (const Place place = locate(key, hash); place.at != kNoElement) {
-            at = load_acquire(pool_.element(place.at).next);
-            bucket = (hash & bucket_mask_) + std::uint64_t{1};
+    if (key != nullptr) {
+        std::uint32_t follower = kNoElement;
+        const std::uint32_t found = find(key, [&](std::uint32_t at) {
+            bucket = (load_acquire(pool_.element(at).hash) & bucket_mask_) + std::uint64_t{1};
+            follower = load_acquire(pool_.element(at).next);
+            if (follower != kNoElement) {
+                load(follower);
+            }
+        });
+        if (found != kNoElement && follower != kNoElement) {
+            return 0;
+        }
+        bucket = found != kNoElement ? bucket : 0;
+    }
+    for (; bucket <= bucket_mask_; ++bucket) {
+        if (load_first(buckets_[bucket], load)) {
+            return 0;
         }
     }
-    for (; at == kNoElement && bucket <= bucket_mask_; ++bucket) {
-        at = first_of(load_acquire(buckets_[bucket]));
+    return -ENOENT;
+}
+
+// Shows the first element of a chain to `load`, with the retries of find(); false if there is none.
+template <class Load>
+bool HashMap::load_first(const std::uint64_t& bucket, Load&& load) const noexcept {
+    for (std::uint64_t seen = load_acquire(bucket); first_of(seen) != kNoElement;) {
+        load(first_of(seen));
+        const std::uint64_t now = load_acquire(bucket);
+        if (removals_of(now) == removals_of(seen)) {
+            return true;
+        }
+        seen = now;
     }
-    if (at == kNoElement) {
-        return -ENOENT;
-    }
-    Key::load(next, pool_.key(pool_.element(at)), spec().key_size);
-    return 0;
+    return false;
 }
 
 HashMap::Place HashMap::locate(const Key& key, std::uint32_t hash) const {
     Place place{bucket_of(hash), kNoElement, first_of(load_acquire(bucket_of(hash)))};
     while (place.at != kNoElement) {
         Element& element = pool_.element(place.at);
-        if (load_acquire(element.hash) == hash && key.equals(pool_.key(element))) {
+        if (is_at(key, hash, element)) {
             break;
         }
         place.before = place.at;

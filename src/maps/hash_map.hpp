@@ -4,9 +4,9 @@
 
 #include "maps/element_pool.hpp"
 #include "maps/key.hpp"
+#include "maps/spin_lock.hpp"
 
 #include <memory>
-#include <mutex>
 
 namespace ebpfvm::maps {
 
@@ -58,8 +58,15 @@ class HashMap final : public Map {
     static Expected<std::shared_ptr<HashMap>> make(const MapSpec& spec, const MapOptions& options);
 
     std::uint64_t& bucket_of(std::uint32_t hash) const { return buckets_[hash & bucket_mask_]; }
+    template <class Size>
+    bool is_at(const BasicKey<Size>& key, std::uint32_t hash, Element& element) const;
+    template <class Size, class Take>
+    std::uint32_t find(const BasicKey<Size>& key, Take&& take) const noexcept;
     template <class Take>
-    std::uint32_t find(const Key& key, Take&& take) const noexcept;
+    std::uint32_t find(const void* key, Take&& take) const noexcept;
+
+    template <class Load>
+    bool load_first(const std::uint64_t& bucket, Load&& load) const noexcept;
 
     // These need lock_.
     Place locate(const Key& key, std::uint32_t hash) const;
@@ -79,7 +86,7 @@ class HashMap final : public Map {
     bool is_lru_;
     bool is_per_cpu_;
 
-    std::mutex lock_;
+    SpinLock lock_;
     std::uint32_t live_ = 0;
     std::uint32_t clock_hand_ = 0; // the element that the clock saw last
 };

@@ -6,23 +6,24 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 namespace ebpfvm::maps {
 
 inline constexpr std::size_t kWord = sizeof(std::uint64_t);
 
-/// A view of `size` key bytes of any alignment. The last word holds the bytes that are left over.
-class Key {
+/// A view of key bytes of any alignment. The last word holds the bytes that are left over. Size is
+/// std::uint32_t, or a FixedSize if the number is known when the code is compiled.
+template <class Size>
+class BasicKey {
   public:
-    Key(const void* bytes, std::uint32_t size)
+    BasicKey(const void* bytes, Size size)
         : bytes_(static_cast<const std::byte*>(bytes)), size_(size) {}
 
     [[nodiscard]] std::uint32_t hash(std::uint64_t seed) const;
     /// Is it the key stored at `words`? Meaningful only if that element did not change meanwhile.
     [[nodiscard]] bool equals(const std::uint64_t* words) const;
     void store(std::uint64_t* words) const;
-    /// Writes a stored key back as bytes.
-    static void load(void* bytes, const std::uint64_t* words, std::uint32_t size);
 
   private:
     [[nodiscard]] std::size_t whole_words() const { return size_ / kWord; }
@@ -33,8 +34,15 @@ class Key {
     [[nodiscard]] std::uint64_t last_word() const;
 
     const std::byte* bytes_;
-    std::uint32_t size_;
+    [[no_unique_address]] Size size_;
 };
+
+template <std::uint32_t kSize>
+using FixedSize = std::integral_constant<std::uint32_t, kSize>;
+using Key = BasicKey<std::uint32_t>;
+
+/// Writes the key of `size` bytes that is stored at `words` back as bytes.
+void load_key(void* bytes, const std::uint64_t* words, std::uint32_t size);
 
 /// Both halves of the 128-bit product, folded: each bit of the result depends on each bit of both.
 [[nodiscard]] inline std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
@@ -43,7 +51,8 @@ class Key {
     return std::uint64_t(product) ^ std::uint64_t(product >> 64U);
 }
 
-inline std::uint64_t Key::last_word() const {
+template <class Size>
+std::uint64_t BasicKey<Size>::last_word() const {
     const std::byte* at = bytes_ + whole_words() * kWord;
     std::uint64_t word = 0;
     unsigned shift = 0;
@@ -63,9 +72,10 @@ inline std::uint64_t Key::last_word() const {
     return word;
 }
 
-// Multiply and fold as in wyhash, with a secret seed in every step: whoever does not know it cannot
-// choose keys that fall into one bucket.
-inline std::uint32_t Key::hash(std::uint64_t seed) const {
+// Multiply and fold as in wyhash, one word at a time. (Two words per multiplication, as there, spread
+// keys with equal words badly.) The secret seed in each step makes buckets hard to predict.
+template <class Size>
+std::uint32_t BasicKey<Size>::hash(std::uint64_t seed) const {
     constexpr std::uint64_t kMultiplier = 0x9e37'79b9'7f4a'7c15; // 2^64 / golden ratio, odd
     std::uint64_t state = seed;
     for (std::size_t i = 0; i < whole_words(); ++i) {
@@ -74,10 +84,11 @@ inline std::uint32_t Key::hash(std::uint64_t seed) const {
     if (size_ % kWord != 0) {
         state = mix(last_word() ^ state, kMultiplier);
     }
-    return std::uint32_t(state ^ (state >> 32U));
+    return std::uint32_t(state);
 }
 
-inline bool Key::equals(const std::uint64_t* words) const {
+template <class Size>
+bool BasicKey<Size>::equals(const std::uint64_t* words) const {
     for (std::size_t i = 0; i < whole_words(); ++i) {
         if (load_acquire(words[i]) != word(i)) {
             return false;
@@ -86,7 +97,8 @@ inline bool Key::equals(const std::uint64_t* words) const {
     return size_ % kWord == 0 || load_acquire(words[whole_words()]) == last_word();
 }
 
-inline void Key::store(std::uint64_t* words) const {
+template <class Size>
+void BasicKey<Size>::store(std::uint64_t* words) const {
     for (std::size_t i = 0; i < whole_words(); ++i) {
         store_release(words[i], word(i));
     }
@@ -95,7 +107,7 @@ inline void Key::store(std::uint64_t* words) const {
     }
 }
 
-inline void Key::load(void* bytes, const std::uint64_t* words, std::uint32_t size) {
+inline void load_key(void* bytes, const std::uint64_t* words, std::uint32_t size) {
     auto* at = static_cast<std::byte*>(bytes);
     std::size_t i = 0;
     for (; size >= kWord; size -= std::uint32_t(kWord), at += kWord) {

@@ -5,6 +5,7 @@
 #include "maps/inner_maps.hpp"
 
 #include <memory>
+#include <mutex>
 #include <vector>
 
 namespace ebpfvm::maps {

@@ -45,7 +45,7 @@ std::vector<SkbField> skb_fields() {
         {{"wire_len",        160, 4, Scalar,    kRead, offsetof(SkbCtx, wire_len),        4},        kNo},
         {{"gso_segs",        164, 4, Scalar,    kRead, offsetof(SkbCtx, gso_segs),        4},        kRead},
         {{"gso_size",        176, 4, Scalar,    kRead, offsetof(SkbCtx, gso_size),        4},        kRead},
-        {{"tstamp_type",     180, 1, Scalar,    kRead, offsetof(SkbCtx, tstamp_type),     1},        kRead},
+        {{"tstamp_type",     180, 1, Scalar,    kRead, offsetof(SkbCtx, tstamp_type),     1},        kNo},
         {{"hwtstamp",        184, 8, Scalar,    kRead, offsetof(SkbCtx, hwtstamp),        8},        kNo},
     };
     // clang-format on

@@ -49,6 +49,13 @@ TEST(DecodeProgram, RefusesJumpsIntoAnotherSubprogram) {
               "insn 2: jump to 1 leaves its subprogram (2 to 3)");
 }
 
+TEST(DecodeProgram, AcceptsALastInsnThatIsNeverReached) {
+    EXPECT_EQ(refusal("exit\nr0 = 0"), "accepted");
+    EXPECT_EQ(refusal("goto +1\nr0 = 0\nif r0 == 0 goto +1\nexit\nexit\nr0 = 0 ll"), "accepted");
+    EXPECT_EQ(refusal("if r0 == 0 goto +1\nexit\nr0 = 0"),
+              "insn 2: last insn is not an exit or jump");
+}
+
 TEST(DecodeProgram, RefusesALastInsnThatFallsOffTheEnd) {
     for (const auto* last : {"r0 = 0", "if r0 == 0 goto -1", "call 1", "may_goto -1", "callx r1"}) {
         EXPECT_EQ(refusal(last), "insn 0: last insn is not an exit or jump");

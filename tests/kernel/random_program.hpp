@@ -154,12 +154,17 @@ class RandomProgram {
         return std::int16_t(std::int32_t(at) - std::int32_t(RandomState::kScratch));
     }
 
-    // A place in one of the two scratch areas for `size` bytes. The kernel wants accesses to the
-    // stack and atomics to be aligned.
-    void place(std::uint8_t& base, std::int16_t& off, unsigned size, bool is_atomic) {
-        const bool on_stack = below(2) == 0;
+    // A place in one of the two scratch areas for what `op` accesses. The kernel wants accesses to
+    // the stack and atomics to be aligned.
+    void place(Op op, std::uint8_t& base, std::int16_t& off) {
+        using enum isa::Shape;
+        const isa::Shape shape = isa::info(op).shape;
+        const unsigned size = access_size(op);
+        // The verifier of Linux 6.18 prunes paths as if AtomicFetch did not read the stack, and
+        // then removes code that is not dead.
+        const bool on_stack = shape != AtomicFetch && below(2) == 0;
         unsigned at = below(RandomState::kScratch - size + 1);
-        if (on_stack || is_atomic) {
+        if (on_stack || !(shape == Load || shape == StoreImm || shape == StoreReg)) {
             at -= at % size;
         }
         base = on_stack ? kStack : kMapValue;
@@ -230,9 +235,8 @@ class RandomProgram {
         using enum isa::Shape;
         const isa::Shape shape = isa::info(insn.op).shape;
         const bool is_load = shape == Load || shape == LoadAcquire;
-        const bool is_plain = shape == Load || shape == StoreImm || shape == StoreReg;
         (is_load ? insn.dst : insn.src) = shape == StoreImm ? std::uint8_t{0} : reg();
-        place(is_load ? insn.src : insn.dst, insn.off, access_size(insn.op), !is_plain);
+        place(insn.op, is_load ? insn.src : insn.dst, insn.off);
         insn.imm = shape == StoreImm ? imm() : 0;
         push(insn);
         if (insn.op == Op::Cmpxchg32) {
