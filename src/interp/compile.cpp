@@ -61,9 +61,28 @@ class Compiler {
         case isa::Shape::AddrSpaceCast:
             return fail(Errc::Unsupported, "insn {}: {}: there are no arenas here", index,
                         isa::to_text(insn));
-        default:
+        case isa::Shape::AluImm: // nothing to look up: the slot is the insn
+        case isa::Shape::AluReg:
+        case isa::Shape::Neg:
+        case isa::Shape::Movsx:
+        case isa::Shape::Swap:
+        case isa::Shape::JmpImm:
+        case isa::Shape::JmpReg:
+        case isa::Shape::Load:
+        case isa::Shape::StoreImm:
+        case isa::Shape::StoreReg:
+        case isa::Shape::Atomic:
+        case isa::Shape::AtomicFetch:
+        case isa::Shape::LoadAcquire:
+        case isa::Shape::StoreRelease:
+        case isa::Shape::LdAbs:
+        case isa::Shape::LdInd:
+        case isa::Shape::Ja:
+        case isa::Shape::MayGoto:
+        case isa::Shape::Exit:
             return {};
         }
+        std::unreachable();
     }
 
     Expected<void> translate_lddw(const Decoded& insn, std::size_t index, Slot& slot) {
@@ -84,7 +103,7 @@ class Compiler {
             return {};
         case Op::LddwBtfId:
             return translate_variable(insn, index, slot);
-        default:
+        default: // a switch over all operations: LddwMapFd and LddwMapValueFd are left
             return fail(Errc::Unsupported, "insn {}: {}: map descriptors mean nothing here", index,
                         isa::to_text(insn));
         }
@@ -187,19 +206,13 @@ class Compiler {
             const auto begin = reinterpret_cast<std::uintptr_t>(memory.data());
             code_->map_regions.push_back({begin, begin + memory.size(), &map});
         }
-        switch (map.spec().type) {
-        case MapType::ArrayOfMaps:
-        case MapType::HashOfMaps:
+        const MapType type = map.spec().type;
+        const bool is_outer = type == MapType::ArrayOfMaps || type == MapType::HashOfMaps;
+        if (is_outer) {
             code_->maps_of_maps.push_back(static_cast<maps::MapOfMaps*>(&map));
-            code_->needs_cpu = true; // inner maps may be per-cpu
-            break;
-        case MapType::ProgArray:
-            code_->needs_cpu = true; // so may those of the programs in it
-            break;
-        default:
-            code_->needs_cpu |= map.cpus() > 1;
-            break;
         }
+        // Inner maps may be per-cpu, and so may those of programs in a prog_array.
+        code_->needs_cpu |= map.cpus() > 1 || is_outer || type == MapType::ProgArray;
     }
 
     // callx finds helpers by number at run time.

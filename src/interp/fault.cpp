@@ -51,23 +51,14 @@ Fault memory_fault(RunState& state, const Slot* slot, std::uint64_t address, std
     }
     const Verdict verdict = check_memory(state, address, size, access);
     const std::string_view region = name_of(verdict.memory_class);
-    std::string reason;
-    switch (verdict.kind) {
-    case FaultKind::ReadOnly:
-        reason = fmt::format("store to read-only {}", region);
-        break;
-    case FaultKind::WriteOnly:
-        reason = fmt::format("load from write-only {}", region);
-        break;
-    case FaultKind::StaleMapValue:
-        reason = "map value of an element that was deleted";
-        break;
-    default:
-        reason = fmt::format("{} of {} bytes at {:#x} is outside what the program may touch; "
-                             "nearest is {}",
-                             right_of(access), size, address, region);
-        break;
-    }
+    std::string reason =
+        verdict.kind == FaultKind::ReadOnly    ? fmt::format("store to read-only {}", region)
+        : verdict.kind == FaultKind::WriteOnly ? fmt::format("load from write-only {}", region)
+        : verdict.kind == FaultKind::StaleMapValue
+            ? "map value of an element that was deleted"
+            : fmt::format("{} of {} bytes at {:#x} is outside what the program may touch; nearest "
+                          "is {}",
+                          right_of(access), size, address, region);
     if (verdict.map != nullptr) {
         reason += fmt::format(" (map \"{}\", value size {})", verdict.map->spec().name,
                               verdict.map->spec().value_size);
