@@ -3,7 +3,7 @@
 #include "support/bits.hpp"
 
 #include <bit>
-#include <cerrno>
+#include <cstring>
 
 namespace ebpfvm::helpers {
 namespace {
@@ -15,12 +15,16 @@ std::uint32_t add(std::uint32_t a, std::uint32_t b) {
     return sum + (sum < b ? 1 : 0);
 }
 
-// csum_partial() of the kernel, for multiples of 4 bytes.
+// csum_partial() of the kernel. Bytes beyond the last whole word count as one filled up with zeros.
 std::uint32_t sum_words(const std::byte* data, std::uint32_t size, std::uint32_t sum) {
-    for (std::uint32_t off = 0; off < size; off += sizeof(std::uint32_t)) {
-        sum = add(sum, load_unaligned<std::uint32_t>(data + off));
+    for (; size >= sizeof(std::uint32_t); size -= 4, data += 4) {
+        sum = add(sum, load_unaligned<std::uint32_t>(data));
     }
-    return sum;
+    std::uint32_t rest = 0;
+    if (size != 0) {
+        std::memcpy(&rest, data, size);
+    }
+    return add(sum, rest);
 }
 
 // csum_from32to16() of the kernel.
@@ -30,14 +34,12 @@ std::uint32_t fold(std::uint32_t sum) {
 
 } // namespace
 
-// bpf_csum_diff() as of Linux 6.18: the result is folded to 16 bits, not complemented.
+// bpf_csum_diff() as of Linux 6.18: the result is folded to 16 bits, not complemented, and sizes
+// need not be multiples of 4 (older kernels return -EINVAL then).
 std::uint64_t csum_diff(CallContext&, std::uint64_t from_reg, std::uint64_t from_size_reg,
                         std::uint64_t to_reg, std::uint64_t to_size_reg, std::uint64_t seed) {
     const auto from_size = static_cast<std::uint32_t>(from_size_reg);
     const auto to_size = static_cast<std::uint32_t>(to_size_reg);
-    if (((from_size | to_size) & 3U) != 0) {
-        return as_r0(-EINVAL);
-    }
     const auto* from = as_pointer<const std::byte>(from_reg);
     const auto* to = as_pointer<const std::byte>(to_reg);
     auto sum = static_cast<std::uint32_t>(seed);

@@ -13,8 +13,12 @@ bool is_digit(char c) {
 bool is_space(char c) {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
-bool is_print(char c) {
-    return c >= ' ' && c <= '~';
+bool is_ascii(char c) {
+    return static_cast<unsigned char>(c) < 0x80;
+}
+// Bytes that are not ASCII are text in some encoding.
+bool is_control(char c) {
+    return (static_cast<unsigned char>(c) < ' ' && !is_space(c)) || c == '\x7f';
 }
 bool is_alpha(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -63,8 +67,10 @@ std::optional<Conversion> parse(std::string_view& rest) {
     rest.remove_prefix(1);
     if (result.kind == 'p') {
         if (peek() == 'K' || peek() == 'x') {
-            rest.remove_prefix(1);
-        } else if (is_alpha(peek()) || is_digit(peek())) {
+            while (is_alpha(peek()) || is_digit(peek())) { // vsnprintf() of the kernel does so
+                rest.remove_prefix(1);
+            }
+        } else if (is_alpha(peek()) || is_digit(peek()) || !is_ascii(peek())) {
             return std::nullopt;
         }
     }
@@ -158,7 +164,7 @@ std::optional<std::size_t> format_trace(std::string_view format,
     for (std::string_view rest = format; !rest.empty();) {
         const char c = rest.front();
         rest.remove_prefix(1);
-        if (!is_print(c) && !is_space(c)) {
+        if (is_control(c)) {
             return std::nullopt;
         }
         if (c != '%') {
