@@ -91,9 +91,13 @@ class HelperTable {
     Expected<void> add(Helper helper);
 
     /// Registers a C++ function under a name, deriving the prototype from its type:
-    ///   integers, enums, bool  -> Anything        const T*          -> PtrToMem of sizeof(T)
-    ///   std::span<const byte>  -> PtrToMem, size  T*                -> PtrToWritableMem of
-    ///   sizeof(T) std::span<byte>        -> PtrToWritableMem, size
+    /// - integers, enums, bool: Anything
+    /// - const T*: PtrToMem of sizeof(T)
+    /// - T*: PtrToWritableMem of sizeof(T)
+    /// - std::span<const std::byte>: PtrToMem and its size
+    /// - std::span<std::byte>: PtrToWritableMem and its size
+    ///
+    /// A pointer that is not aligned as T demands ends the run before the function is called.
     /// A first parameter CallContext& receives the caller. Returns an integer, enum, bool or void.
     ///     table.add_function("host_add", [](std::uint64_t a, std::uint64_t b) { return a + b; });
     template <class F>
@@ -131,6 +135,7 @@ struct Param {
                   "a host function takes integers, enums, T*, const T* and spans of std::byte");
     static constexpr unsigned kRegs = 1;
     static void describe(HelperProto& proto, unsigned at) { proto.args[at] = ArgType::Anything; }
+    static bool is_aligned(const std::uint64_t*) { return true; }
     static T read(const std::uint64_t* regs) { return static_cast<T>(regs[0]); }
 };
 template <class T>
@@ -142,6 +147,7 @@ struct Param<T*> {
         proto.args[at] = std::is_const_v<T> ? ArgType::PtrToMem : ArgType::PtrToWritableMem;
         proto.arg_sizes[at] = sizeof(Object);
     }
+    static bool is_aligned(const std::uint64_t* regs) { return regs[0] % alignof(Object) == 0; }
     static T* read(const std::uint64_t* regs) { return reinterpret_cast<T*>(regs[0]); }
 };
 template <class Byte>
@@ -154,6 +160,7 @@ struct Param<std::span<Byte>> {
             proto.args[at + 1] = ArgType::ConstSizeOrZero;
         }
     }
+    static bool is_aligned(const std::uint64_t*) { return true; }
     static std::span<Byte> read(const std::uint64_t* regs) {
         return {reinterpret_cast<Byte*>(regs[0]), static_cast<std::size_t>(regs[1])};
     }
@@ -196,6 +203,10 @@ struct HostFunctionOf {
                                [[maybe_unused]] const std::uint64_t* regs,
                                std::index_sequence<I...>) {
         [[maybe_unused]] constexpr auto kFirst = first_regs();
+        if (!(Param<Args>::is_aligned(regs + kFirst[I]) && ... && true)) {
+            context.abort("a pointer is not aligned as its type demands");
+            return 0;
+        }
         const auto invoke = [&]() -> R {
             if constexpr (kWithContext) {
                 return function(context, Param<Args>::read(regs + kFirst[I])...);

@@ -115,7 +115,7 @@ class CallContext {
 
     /// The host's context object of this run (XdpCtx *, SkbCtx *, or the caller's memory).
     [[nodiscard]] void* ctx() const { return ctx_; }
-    /// The packet of this run; nullptr if its program type has none.
+    /// The packet of this run; nullptr if its program type has none or may not change it.
     [[nodiscard]] Packet* packet() const { return packet_; }
     /// Number of the virtual CPU this run occupies; selects the copy in per-cpu maps.
     [[nodiscard]] std::uint32_t cpu() const { return user_.cpu; }

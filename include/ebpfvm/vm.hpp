@@ -45,7 +45,8 @@ struct RunOptions {
     /// Overrides VmOptions::insn_budget; 0 keeps it.
     std::uint64_t insn_budget = 0;
     /// The virtual CPU to occupy; the caller sees to it that no two runs share one at a time. -1:
-    /// any free one, if the program needs one at all.
+    /// any free one, if the program needs one at all. A host function that runs a program itself
+    /// passes its CallContext::cpu(), else it may wait for a CPU that its own caller holds.
     std::int32_t cpu = -1;
 };
 

@@ -78,8 +78,8 @@ Expected<void> check_return(const HelperProto& proto) {
     const bool has_alloc_size = has(proto.args, ArgType::ConstAllocSizeOrZero);
     switch (proto.ret) {
     case RetType::PtrToMapValueOrNull:
-        if (!has(proto.args, ArgType::ConstMapPtr)) {
-            return fail_return("a map value, but takes no map");
+        if (proto.args[0] != ArgType::ConstMapPtr) { // engines look for it there
+            return fail_return("a map value, but its first argument is no map");
         }
         break;
     case RetType::PtrToRingbufMemOrNull:

@@ -23,7 +23,7 @@ bool is_aligned(std::uint64_t off, std::uint64_t size) {
 std::optional<std::uint64_t> load_ctx(const RunState& state, std::uint64_t off,
                                       std::uint64_t size) {
     const CtxField* field = state.code->ctx->find(off, size);
-    if (field == nullptr || field->access == Access::Write || !is_aligned(off, size)) {
+    if (field == nullptr || !allows(field->access, Access::Read) || !is_aligned(off, size)) {
         return std::nullopt;
     }
     const std::uint64_t inside = off - field->off;
@@ -35,7 +35,7 @@ std::optional<std::uint64_t> load_ctx(const RunState& state, std::uint64_t off,
         if (!is_whole) {
             return std::nullopt;
         }
-        const Packet& packet = *state.packet_;
+        const Packet& packet = *state.packet;
         const std::byte* at = field->kind == CtxFieldKind::Packet       ? packet.data
                               : field->kind == CtxFieldKind::PacketMeta ? packet.data_meta
                                                                         : packet.data_end;
@@ -45,10 +45,9 @@ std::optional<std::uint64_t> load_ctx(const RunState& state, std::uint64_t off,
         return read_sized(host_field(state, *field) + inside, size);
     case CtxFieldKind::PacketLen:
     case CtxFieldKind::Scalar: {
-        const std::uint64_t whole =
-            field->kind == CtxFieldKind::PacketLen
-                ? std::uint64_t(state.packet_->data_end - state.packet_->data)
-                : read_sized(host_field(state, *field), field->host_size);
+        const std::uint64_t whole = field->kind == CtxFieldKind::PacketLen
+                                        ? std::uint64_t(state.packet->data_end - state.packet->data)
+                                        : read_sized(host_field(state, *field), field->host_size);
         const std::uint64_t shifted = whole >> (8 * inside);
         return size == 8 ? shifted : shifted & ((std::uint64_t{1} << (8 * size)) - 1);
     }
@@ -58,8 +57,7 @@ std::optional<std::uint64_t> load_ctx(const RunState& state, std::uint64_t off,
 
 bool store_ctx(RunState& state, std::uint64_t off, std::uint64_t size, std::uint64_t value) {
     const CtxField* field = state.code->ctx->find(off, size);
-    if (field == nullptr || field->access == Access::Read || field->access == Access::None ||
-        !is_aligned(off, size)) {
+    if (field == nullptr || !allows(field->access, Access::Write) || !is_aligned(off, size)) {
         return false;
     }
     const std::uint64_t inside = off - field->off;

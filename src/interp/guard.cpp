@@ -10,10 +10,6 @@ namespace {
 
 constexpr std::uint64_t kNear = 4096; // how far outside a region still "belongs" to it in messages
 
-bool allows(Access have, Access want) {
-    return (std::to_underlying(have) & std::to_underlying(want)) == std::to_underlying(want);
-}
-
 Verdict denied(Access have, Access want, MemoryClass memory_class, Map* map = nullptr) {
     if (allows(have, want)) {
         return {.memory_class = memory_class, .map = map};
@@ -37,7 +33,7 @@ std::optional<Verdict> check_stack(const RunState& state, std::uint64_t address,
 }
 
 Region packet_region(const RunState& state) {
-    const Packet* packet = state.packet_;
+    const Packet* packet = state.packet;
     if (packet == nullptr) {
         return {};
     }
@@ -72,9 +68,10 @@ std::optional<Verdict> check_maps(RunState& state, std::uint64_t address, std::u
         Map& map = *std::prev(after)->map;
         return check_map(map, map.memory_state(at, size, state.user_), want);
     }
-    for (const maps::MapOfMaps* outer : state.code->maps_of_maps) {
+    for (const RunState::Entered& entered : state.entered()) {
         Map* inner = nullptr;
-        const MemoryState memory = outer->inner_memory_state(at, size, state.user_, &inner);
+        const MemoryState memory =
+            entered.outer->inner_memory_state(at, size, state.user_, entered.since, &inner);
         if (memory != MemoryState::NotMine) {
             return check_map(*inner, memory, want);
         }
@@ -166,8 +163,10 @@ Map* find_map(const RunState& state, std::uint64_t address) {
     if (std::ranges::any_of(state.code->maps, same)) {
         return map;
     }
-    const auto holds = [map](const maps::MapOfMaps* outer) { return outer->is_inner_map(map); };
-    return std::ranges::any_of(state.code->maps_of_maps, holds) ? map : nullptr;
+    const auto holds = [map](const RunState::Entered& entered) {
+        return entered.outer->is_inner_map(map, entered.since);
+    };
+    return std::ranges::any_of(state.entered(), holds) ? map : nullptr;
 }
 
 } // namespace ebpfvm::interp

@@ -2,6 +2,7 @@
 #include "interp/helper_args.hpp"
 
 #include "interp/guard.hpp"
+#include "maps/ringbuf_map.hpp"
 
 #include <fmt/format.h>
 
@@ -62,7 +63,7 @@ struct Call {
 
     std::optional<ArgFault> ringbuf_record(unsigned at) const {
         const auto is_record = [this, at](const CallContext::Grant& grant) {
-            return grant.release != nullptr &&
+            return grant.release == &maps::RingbufMap::discard &&
                    reinterpret_cast<std::uintptr_t>(grant.begin) == args[at];
         };
         return std::ranges::any_of(state.grants(), is_record)

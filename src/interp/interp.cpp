@@ -82,7 +82,7 @@ bool load_packet(const RunState& state, std::int32_t offset, std::uint64_t& valu
         at = offset >= kNetOff ? offset - kNetOff + kEthernetHeader
                                : std::int64_t(offset) - kLinkOff;
     }
-    const Packet& packet = *state.packet_;
+    const Packet& packet = *state.packet;
     const auto size = std::uint64_t(packet.data_end - packet.data);
     if (at < 0 || !fits(std::uint64_t(at), sizeof(T), size)) {
         return false;
@@ -149,9 +149,8 @@ bool call_helper(RunState& state, const Helper& helper, std::uint64_t* r, const 
         return false;
     }
     if constexpr (kMode == Mode::Checked) {
-        if (helper.proto.ret != RetType::PtrToMapValueOrNull) {
-            state.forget(); // it may have deleted an element
-        } else if (r[0] != 0) {
+        state.forget(); // it may have deleted an element
+        if (helper.proto.ret == RetType::PtrToMapValueOrNull && r[0] != 0) {
             const Map& map = *reinterpret_cast<const Map*>(args[0]);
             if (!is_map_of_maps(map.spec().type)) {
                 state.remember({r[0], map.spec().value_size, map.prog_access()});
@@ -346,7 +345,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
         packet_off = std::int32_t(isa::Shape::shape == isa::Shape::LdInd                           \
                                       ? r[pc->src] + std::uint64_t(pc->imm) : std::uint64_t(pc->imm)); \
         if constexpr (kMode == Mode::Checked) {                                                    \
-            if (r[6] != state.ctx_address || state.packet_ == nullptr) [[unlikely]] {              \
+            if (r[6] != state.ctx_address || state.packet == nullptr) [[unlikely]] {              \
                 goto bad_packet_load;                                                              \
             }                                                                                      \
             std::fill_n(r + 1, kMaxArgs, 0);                                                       \
@@ -432,6 +431,11 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
                 }
                 VM_NEXT;
             }
+            executed += std::uint64_t(pc - segment) + 1;
+            segment = pc + 1;
+            if (executed >= state.budget) [[unlikely]] {
+                goto budget_exhausted; // while pc and code still belong together
+            }
             state.code = target;
             state.forget();
             may_goto_left = kMaxMayGoto;
@@ -440,7 +444,8 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
                 state.clear_frame(state.depth);
             }
             r[1] = state.ctx_address;
-            VM_JUMP(target->slots.data());
+            segment = target->slots.data();
+            VM_AT(segment);
         }
 
         // Replaced by compile().
@@ -455,7 +460,10 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
             const Frame& frame = state.frames[--state.depth];
             executed += std::uint64_t(pc - segment) + 1;
             segment = frame.return_to;
-            state.code = frame.code;
+            if (state.code != frame.code) {
+                state.forget(); // what a tail-called program looked up is not its caller's
+                state.code = frame.code;
+            }
             std::copy(frame.r6_to_r9.begin(), frame.r6_to_r9.end(), r + 6);
             may_goto_left = frame.may_goto_left;
             r[10] = frame_top = state.frame_top(state.depth);

@@ -8,7 +8,9 @@ namespace ebpfvm::interp {
 RunState::RunState(const Code& entry, const RunInput& input)
     : budget(input.insn_budget), code(&entry) {
     ctx_ = input.ctx;
-    packet_ = input.packet;
+    packet = input.packet;
+    // Helpers may move and change it only if the program may.
+    packet_ = entry.ctx->packet_access == Access::ReadWrite ? input.packet : nullptr;
     environment_ = input.environment;
     user_ = {.cpu = input.cpu, .run = this};
     const bool is_plain = entry.ctx->plain != Access::None;
@@ -19,10 +21,11 @@ RunState::RunState(const Code& entry, const RunInput& input)
         plain_window_.data_meta = static_cast<std::byte*>(input.ctx);
         plain_window_.data_end = plain_window_.data_meta + input.size;
     }
-    window = entry.ctx->packet_access == Access::ReadWrite ? packet_ : &plain_window_;
+    window = packet_ != nullptr ? packet_ : &plain_window_;
 }
 
 RunState::~RunState() {
+    release_refs(); // a host function may have thrown
     for (unsigned i = 0; i < entered_count_; ++i) {
         entered_[i].outer->leave_run(entered_[i].phase);
     }
@@ -46,7 +49,8 @@ bool RunState::enter(maps::MapOfMaps& outer) {
     if (entered_count_ == kMaxEntered) {
         return false;
     }
-    entered_[entered_count_++] = {&outer, outer.enter_run()};
+    const std::uint32_t phase = outer.enter_run();
+    entered_[entered_count_++] = {&outer, phase, outer.now()};
     return true;
 }
 

@@ -16,6 +16,11 @@ inline constexpr std::uint64_t kStackSize = 512; ///< bytes per frame
 inline constexpr unsigned kMaxTailCalls = 33;
 inline constexpr std::uint32_t kMaxMayGoto = 8U << 20; ///< the kernel's BPF_MAX_LOOPS, per frame
 
+/// Does the right `have` include `want`?
+[[nodiscard]] constexpr bool allows(Access have, Access want) {
+    return (std::to_underlying(have) & std::to_underlying(want)) == std::to_underlying(want);
+}
+
 /// What a local call must restore. The tail call count is per run, not per frame.
 struct Frame {
     const Code* code;
@@ -49,6 +54,7 @@ class RunState : public CallContext {
     const Code* code;          ///< of the current frame
     std::uint64_t ctx_address; ///< what the program sees as its context
     std::uint64_t plain_size;  ///< of plain context memory
+    Packet* packet; ///< of this run, whatever the program may do with it; null if there is none
     /// Memory that the program may read and write, [data_meta, data_end): its packet or its plain
     /// context; empty if there is none. Moves with the packet.
     const Packet* window;
@@ -58,6 +64,16 @@ class RunState : public CallContext {
 
     [[nodiscard]] std::uint64_t frame_top(unsigned frame) const {
         return reinterpret_cast<std::uintptr_t>(stack_) + (kMaxFrames - frame) * kPitch - kGap;
+    }
+    /// A map of maps that the run has looked something up in: it alone keeps inner maps alive for
+    /// it.
+    struct Entered {
+        maps::MapOfMaps* outer;
+        std::uint32_t phase;
+        std::uint64_t since; ///< MapOfMaps::now() after entering
+    };
+    [[nodiscard]] std::span<const Entered> entered() const {
+        return {entered_.data(), entered_count_};
     }
     /// Before a lookup in a map of maps: keeps the inner map it finds alive until the run ends.
     /// False if the run uses more than 64 maps of maps.
@@ -75,22 +91,16 @@ class RunState : public CallContext {
     using CallContext::abort_reason_;
     using CallContext::ctx_;
     using CallContext::data_;
-    using CallContext::packet_;
     using CallContext::user_;
     [[nodiscard]] std::span<const Grant> grants() const { return {grants_.data(), grant_count_}; }
 
     std::array<Frame, kMaxFrames> frames; ///< [0, depth) are valid
 
   private:
+    static constexpr unsigned kMaxEntered = 64;
     // Frames are apart, so that a pointer one past one frame is not inside the next.
     static constexpr std::uint64_t kGap = 64;
     static constexpr std::uint64_t kPitch = kStackSize + 2 * kGap;
-
-    struct Entered {
-        maps::MapOfMaps* outer;
-        std::uint32_t phase;
-    };
-    static constexpr unsigned kMaxEntered = 64;
 
     Packet plain_window_{};
     std::array<Region, 4> recent_{};

@@ -86,7 +86,7 @@ HashMap::HashMap(const MapSpec& spec, std::uint32_t cpus, const HashLayout& layo
       buckets_(reinterpret_cast<std::uint64_t*>(memory_.at(layout.buckets_off))),
       bucket_mask_(std::uint32_t(layout.buckets - 1)), cpus_(cpus),
       seed_((spec.flags & map_flags::kZeroSeed) != 0 ? 0 : random_seed()),
-      is_lru_(is_lru(spec.type)), is_per_cpu_(is_per_cpu(spec.type)) {}
+      is_lru_(is_lru(spec.type)), is_per_cpu_(is_per_cpu(spec.type)), key_copy_(spec.key_size) {}
 
 // Is it the key of this element? Comparing hashes first saves time only if keys are long.
 template <class Size>
@@ -172,9 +172,12 @@ int HashMap::update_elem(const void* key_bytes, const void* value, std::uint64_t
     if (flags > update_flags::kExist || (is_per_cpu_ && user.cpu >= cpus_)) {
         return -EINVAL;
     }
-    const Key key(key_bytes, spec().key_size);
-    const std::uint32_t hash = key.hash(seed_);
     const std::lock_guard guard(lock_);
+    // A copy: if another program changes the bytes meanwhile, hash and key must still belong
+    // together.
+    std::memcpy(key_copy_.data(), key_bytes, spec().key_size);
+    const Key key(key_copy_.data(), spec().key_size);
+    const std::uint32_t hash = key.hash(seed_);
     const Place place = locate(key, hash);
     if (place.at == kNoElement) {
         if (flags == update_flags::kExist) {

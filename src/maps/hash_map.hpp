@@ -7,6 +7,7 @@
 #include "maps/spin_lock.hpp"
 
 #include <memory>
+#include <vector>
 
 namespace ebpfvm::maps {
 
@@ -88,7 +89,8 @@ class HashMap final : public Map {
 
     SpinLock lock_;
     std::uint32_t live_ = 0;
-    std::uint32_t clock_hand_ = 0; // the element that the clock saw last
+    std::uint32_t clock_hand_ = 0;    // the element that the clock saw last
+    std::vector<std::byte> key_copy_; // the key of the update that goes on
 };
 
 } // namespace ebpfvm::maps

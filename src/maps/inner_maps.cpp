@@ -19,6 +19,7 @@ void InnerMaps::remove(const Map* map) {
     Held& held = held_.at(map);
     if (--held.slots == 0) {
         ++held.retirements;
+        held.retired_at = ++now_;
         runs_.retire(map);
         gone = take_drained();
     }
@@ -41,19 +42,28 @@ std::shared_ptr<Map> InnerMaps::find(const Map* map) const {
     return found != held_.end() ? found->second.map : nullptr;
 }
 
-bool InnerMaps::contains(const Map* map) const noexcept {
+bool InnerMaps::contains(const Map* map, std::uint64_t since) const noexcept {
     const std::lock_guard guard(lock_);
-    return held_.contains(map);
+    const auto found = held_.find(map);
+    return found != held_.end() && found->second.is_visible(since);
+}
+
+std::uint64_t InnerMaps::now() const noexcept {
+    const std::lock_guard guard(lock_);
+    return now_;
 }
 
 MemoryState InnerMaps::memory_state(const void* at, std::size_t size, const MapUser& user,
-                                    Map** which) const noexcept {
+                                    std::uint64_t since, Map** which) const noexcept {
     const std::lock_guard guard(lock_);
     auto above = by_memory_.upper_bound(static_cast<const std::byte*>(at));
     if (above == by_memory_.begin()) {
         return MemoryState::NotMine;
     }
     Map* map = std::prev(above)->second;
+    if (!held_.at(map).is_visible(since)) {
+        return MemoryState::NotMine;
+    }
     const MemoryState state = map->memory_state(at, size, user);
     if (state != MemoryState::NotMine) {
         *which = map;

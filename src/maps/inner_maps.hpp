@@ -23,9 +23,11 @@ class InnerMaps {
     /// See MapOfMaps.
     [[nodiscard]] std::vector<std::shared_ptr<Map>> current() const;
     [[nodiscard]] std::shared_ptr<Map> find(const Map* map) const;
-    [[nodiscard]] bool contains(const Map* map) const noexcept;
+    [[nodiscard]] bool contains(const Map* map, std::uint64_t since) const noexcept;
     [[nodiscard]] MemoryState memory_state(const void* at, std::size_t size, const MapUser& user,
-                                           Map** which) const noexcept;
+                                           std::uint64_t since, Map** which) const noexcept;
+    /// Number of retirements so far; a run asks for it right after enter_run().
+    [[nodiscard]] std::uint64_t now() const noexcept;
     std::uint32_t enter_run() noexcept { return runs_.enter(); }
     void leave_run(std::uint32_t phase) noexcept;
 
@@ -34,6 +36,12 @@ class InnerMaps {
         std::shared_ptr<Map> map;
         std::uint32_t slots = 0;
         std::uint32_t retirements = 0; // how often runs_ has yet to return it
+        std::uint64_t retired_at = 0;  // when it left its last slot, as counted by now_
+        // A map that left its slot before a run entered is not that run's to use: it may go any
+        // time.
+        [[nodiscard]] bool is_visible(std::uint64_t since) const {
+            return slots != 0 || retired_at > since;
+        }
     };
     using HeldMaps = std::map<const Map*, Held>;
 
@@ -43,6 +51,7 @@ class InnerMaps {
     HeldMaps held_;
     std::map<const std::byte*, Map*, std::less<>> by_memory_; // by begin of Map::memory()
     GracePeriod runs_;
+    std::uint64_t now_ = 0; // retirements so far
 };
 
 } // namespace ebpfvm::maps

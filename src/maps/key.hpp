@@ -72,8 +72,8 @@ std::uint64_t BasicKey<Size>::last_word() const {
     return word;
 }
 
-// Multiply and fold as in wyhash, one word at a time. (Two words per multiplication, as there, spread
-// keys with equal words badly.) The secret seed in each step makes buckets hard to predict.
+// Multiply and fold as in wyhash, one word at a time. (Two words per multiplication, as there,
+// spread keys with equal words badly.) The secret seed in each step makes buckets hard to predict.
 template <class Size>
 std::uint32_t BasicKey<Size>::hash(std::uint64_t seed) const {
     constexpr std::uint64_t kMultiplier = 0x9e37'79b9'7f4a'7c15; // 2^64 / golden ratio, odd

@@ -26,13 +26,17 @@ class MapOfMaps : public Map {
     /// What is in the slots now, each map once.
     [[nodiscard]] std::vector<std::shared_ptr<Map>> inner_maps() const { return inner_.current(); }
 
-    /// Is it a map that a run may have got from here?
-    [[nodiscard]] bool is_inner_map(const Map* map) const noexcept { return inner_.contains(map); }
+    /// Is it a map that a run may have got from here, which entered when now() was `since`?
+    [[nodiscard]] bool is_inner_map(const Map* map, std::uint64_t since) const noexcept {
+        return inner_.contains(map, since);
+    }
     /// memory_state() of that inner map whose memory `at` lies in, and `*which` it is.
     [[nodiscard]] MemoryState inner_memory_state(const void* at, std::size_t size,
-                                                 const MapUser& user, Map** which) const noexcept {
-        return inner_.memory_state(at, size, user, which);
+                                                 const MapUser& user, std::uint64_t since,
+                                                 Map** which) const noexcept {
+        return inner_.memory_state(at, size, user, since, which);
     }
+    [[nodiscard]] std::uint64_t now() const noexcept { return inner_.now(); }
     [[nodiscard]] std::uint32_t enter_run() noexcept { return inner_.enter_run(); }
     void leave_run(std::uint32_t phase) noexcept { inner_.leave_run(phase); }
 

@@ -53,7 +53,7 @@ RingbufMap::RingbufMap(const MapSpec& spec, MapMemory memory)
     : Map(spec), memory_(std::move(memory)), mask_(spec.max_entries - 1) {}
 
 std::byte* RingbufMap::reserve(std::uint64_t size) noexcept {
-    if (size > mask_) {
+    if (size > mask_ || size >= kDiscarded) { // the flags are the high bits of the size
         return nullptr;
     }
     const std::uint64_t bytes = footprint(size);
@@ -86,7 +86,9 @@ bool RingbufMap::output(const void* data, std::uint64_t size) noexcept {
     if (record == nullptr) {
         return false;
     }
-    std::memcpy(record, data, size);
+    if (size != 0) { // data may be null
+        std::memcpy(record, data, size);
+    }
     submit(record);
     return true;
 }

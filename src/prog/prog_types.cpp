@@ -48,10 +48,10 @@ Expected<void> check_field(const CtxLayout& layout, const CtxField& field, std::
         return fail(Errc::InvalidArgument, "ctx {}: field {} can only be read", layout.name,
                     field.name);
     }
-    if (field.kind == CtxFieldKind::Scalar &&
-        (!std::has_single_bit(field.host_size) || field.host_size > 8)) {
-        return fail(Errc::InvalidArgument, "ctx {}: field {}: host size {} is not 1, 2, 4 or 8",
-                    layout.name, field.name, field.host_size);
+    const auto is_word = [](std::uint32_t size) { return std::has_single_bit(size) && size <= 8; };
+    if (field.kind == CtxFieldKind::Scalar && !(is_word(field.host_size) && is_word(field.size))) {
+        return fail(Errc::InvalidArgument, "ctx {}: field {}: sizes {} and {} are not 1, 2, 4 or 8",
+                    layout.name, field.name, field.size, field.host_size);
     }
     const bool is_in_host = !is_packet;
     if (is_in_host && !fits(field.host_off, field.host_size, layout.host_size)) {
@@ -73,6 +73,12 @@ Expected<void> check_layout(const CtxLayout& layout) {
     }
     if (!layout.fields.empty() && layout.plain != Access::None) {
         return fail(Errc::InvalidArgument, "ctx {}: both fields and plain access", layout.name);
+    }
+    if (layout.has_packet && layout.plain != Access::None) {
+        return fail(Errc::InvalidArgument, "ctx {}: both a packet and plain access", layout.name);
+    }
+    if (!layout.has_packet && layout.packet_access != Access::None) {
+        return fail(Errc::InvalidArgument, "ctx {}: packet access without a packet", layout.name);
     }
     if (layout.has_packet && layout.host_size < sizeof(Packet)) {
         return fail(Errc::InvalidArgument, "ctx {}: host size {} leaves no room for its Packet",

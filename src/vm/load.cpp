@@ -164,8 +164,14 @@ class Loader {
     }
 
     Expected<void> fill_slot(Map& map, const InitialSlot& slot) {
+        const MapType type = map.spec().type;
+        const bool is_outer = type == MapType::ArrayOfMaps || type == MapType::HashOfMaps;
+        if (map.spec().key_size != sizeof slot.index || (type != MapType::ProgArray && !is_outer)) {
+            return fail(Errc::InvalidArgument, "map \"{}\": type {} with key size {} has no slots",
+                        map.spec().name, name_of(type), map.spec().key_size);
+        }
         int error = -1;
-        if (map.spec().type == MapType::ProgArray) {
+        if (type == MapType::ProgArray) {
             const auto target =
                 std::ranges::find_if(module_->programs, [&](const LoadedProgram& loaded) {
                     return loaded.code->program.name == slot.name;

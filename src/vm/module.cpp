@@ -92,6 +92,9 @@ RunResult Executable::run(std::span<std::byte> memory, const RunOptions& options
                        fmt::format("program \"{}\": ctx {} has {} bytes, {} were passed",
                                    program().name, layout.name, layout.size, memory.size()));
     }
+    if (layout.size != 0) { // what the host keeps behind it is its own
+        memory = memory.first(layout.size);
+    }
     void* begin = memory.empty() ? nullptr : memory.data();
     return ebpfvm::run(*module_, *program_->code, {.ctx = begin, .size = memory.size()}, options);
 }

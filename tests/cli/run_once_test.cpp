@@ -100,11 +100,7 @@ TEST(RunOnce, WrongGlobalsAreExplained) {
 }
 
 TEST(RunOnce, MapsAreShownThroughBtf) {
-<<<<<<< HEAD
     // An ARP frame. The key is an enum proto_class.
-=======
-    // An ARP frame.
->>>>>>> main
     const std::string arp = "ffffffffffff 020000000001 0806 0001 0800 06 04 0001 020000000001 "
                             "0a000001 000000000000 0a000002";
     const Output text = ebpfvm_command({"run", example("xdp_count"), "--hex", arp});

@@ -96,8 +96,8 @@ TEST_P(MapOfMapsTest, InnerMapsAreListedOnceWhereverTheyAre) {
     auto listed = outer->inner_maps();
     std::sort(listed.begin(), listed.end());
     EXPECT_EQ(listed, a < b ? (std::vector{a, b}) : (std::vector{b, a}));
-    EXPECT_TRUE(outer->is_inner_map(a.get()));
-    EXPECT_FALSE(outer->is_inner_map(outer.get()));
+    EXPECT_TRUE(outer->is_inner_map(a.get(), 0));
+    EXPECT_FALSE(outer->is_inner_map(outer.get(), 0));
     EXPECT_EQ(erase(*outer, u32{0}), 0);
     EXPECT_EQ(outer->inner_maps().size(), 2U) << "a is in slot 1 still";
 }
@@ -112,13 +112,14 @@ TEST_P(MapOfMapsTest, InnerMemoryStateFindsTheMap) {
     for (const auto& inner : inners) {
         Map* which = nullptr;
         const std::byte* begin = inner->memory().data();
-        EXPECT_EQ(outer->inner_memory_state(begin + 24, 8, {}, &which), MemoryState::Ok);
+        EXPECT_EQ(outer->inner_memory_state(begin + 24, 8, {}, 0, &which), MemoryState::Ok);
         EXPECT_EQ(which, inner.get());
-        EXPECT_EQ(outer->inner_memory_state(begin + 24, 9, {}, &which), MemoryState::OutOfBounds);
-        EXPECT_EQ(outer->inner_memory_state(begin + 32, 1, {}, &which), MemoryState::NotMine);
+        EXPECT_EQ(outer->inner_memory_state(begin + 24, 9, {}, 0, &which),
+                  MemoryState::OutOfBounds);
+        EXPECT_EQ(outer->inner_memory_state(begin + 32, 1, {}, 0, &which), MemoryState::NotMine);
     }
     Map* which = nullptr;
-    EXPECT_EQ(outer->inner_memory_state(nullptr, 1, {}, &which), MemoryState::NotMine);
+    EXPECT_EQ(outer->inner_memory_state(nullptr, 1, {}, 0, &which), MemoryState::NotMine);
     EXPECT_EQ(which, nullptr);
 }
 
@@ -135,16 +136,17 @@ TEST_P(MapOfMapsTest, AReplacedMapLivesUntilTheRunsThatMayHoldItEnd) {
     const u32 second = outer->enter_run();
     set(*outer, 1, create(kInner));
     EXPECT_FALSE(old.expired());
-    EXPECT_TRUE(outer->is_inner_map(held)) << "the run may still use it";
+    EXPECT_TRUE(outer->is_inner_map(held, 0)) << "the run may still use it";
+    EXPECT_FALSE(outer->is_inner_map(held, outer->now())) << "a run that begins now may not";
     EXPECT_EQ(outer->inner_maps().size(), 1U);
     Map* which = nullptr;
-    EXPECT_EQ(outer->inner_memory_state(held->memory().data(), 8, {}, &which), MemoryState::Ok);
+    EXPECT_EQ(outer->inner_memory_state(held->memory().data(), 8, {}, 0, &which), MemoryState::Ok);
     const u32 late = outer->enter_run(); // cannot find it any more, must not keep it alive
     outer->leave_run(first);
     EXPECT_FALSE(old.expired());
     outer->leave_run(second);
     EXPECT_TRUE(old.expired());
-    EXPECT_FALSE(outer->is_inner_map(held));
+    EXPECT_FALSE(outer->is_inner_map(held, 0));
     outer->leave_run(late);
 }
 
@@ -175,9 +177,9 @@ TEST_P(MapOfMapsTest, AMapThatComesBackIsKept) {
     const u32 two = outer->enter_run();
     set(*outer, 1, b); // a waits for `two` as well
     outer->leave_run(one);
-    EXPECT_TRUE(outer->is_inner_map(a.get()));
+    EXPECT_TRUE(outer->is_inner_map(a.get(), 0));
     outer->leave_run(two);
-    EXPECT_FALSE(outer->is_inner_map(a.get()));
+    EXPECT_FALSE(outer->is_inner_map(a.get(), 0));
     EXPECT_EQ(find(*outer, 1), b.get());
 }
 
@@ -195,7 +197,7 @@ TEST_P(MapOfMapsTest, RunsUseInnerMapsWhileTheHostReplacesThem) {
                 for (u32 key = 0; key < 3; ++key) {
                     Map* inner = find(*outer, key);
                     ASSERT_NE(inner, nullptr);
-                    ASSERT_TRUE(outer->is_inner_map(inner));
+                    ASSERT_TRUE(outer->is_inner_map(inner, 0));
                     ASSERT_EQ(update(*inner, u32{3}, u64{key}), 0);
                 }
                 outer->leave_run(phase);

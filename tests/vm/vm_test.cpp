@@ -198,6 +198,89 @@ TEST(Vm, TailCallGoesToTheProgramInTheSlot) {
     EXPECT_FALSE(Module::set_tail_call(*must(caller.map("jumps")), 2, target.programs().front()));
 }
 
+TEST(Vm, BudgetThatEndsAtATailCallIsBlamedOnTheCaller) {
+    Vm vm;
+    const MapSpec jumps{.name = "jumps",
+                        .type = MapType::ProgArray,
+                        .key_size = 4,
+                        .value_size = 4,
+                        .max_entries = 1};
+    std::string long_way;
+    for (int i = 0; i < 4000; ++i) {
+        long_way += "r9 = 1\n";
+    }
+    const Module caller = must(
+        vm.load(object_of(long_way + "r2 = map(0) ll\nr3 = 0\ncall 12\nr0 = 1\nexit", {jumps})));
+    const Module target = must(vm.load(object_of("r0 = 2\nexit")));
+    ASSERT_TRUE(Module::set_tail_call(*must(caller.map("jumps")), 0, target.programs().front()));
+    const RunResult result =
+        caller.programs().front().run(std::span<std::byte>(), {.insn_budget = 1000});
+    ASSERT_TRUE(result.fault);
+    EXPECT_EQ(result.fault->kind, FaultKind::BudgetExhausted);
+    EXPECT_EQ(result.fault->insn, 4003U);
+    EXPECT_EQ(result.insns_executed, 4003U);
+}
+
+TEST(Vm, InnerMapIsReachableOnlyAfterALookupInItsOuterMap) {
+    Vm vm;
+    MapSpec outer{.name = "outer",
+                  .type = MapType::ArrayOfMaps,
+                  .key_size = 4,
+                  .value_size = 4,
+                  .max_entries = 1};
+    outer.inner = std::make_shared<const MapSpec>(array_spec("inner"));
+    outer.slots = {{.index = 0, .name = "inner"}};
+    // Stores the inner map's address, or (size 1) uses the one stored before.
+    const Module module =
+        must(vm.load(object_of(R"(
+        r6 = r2
+        *(u32 *)(r10 -4) = 0
+        r7 = map_value(2, 0) ll
+        if r6 == 1 goto forged
+        r2 = r10
+        r2 += -4
+        r1 = map(0) ll
+        call 1
+        *(u64 *)(r7 +0) = r0
+        r0 = 0
+        exit
+        forged: r2 = r10
+        r2 += -4
+        r1 = *(u64 *)(r7 +0)
+        call 1
+        r0 = 0
+        exit)",
+                               {outer, array_spec("inner"), array_spec("kept")})));
+    const Executable program = module.programs().front();
+    EXPECT_FALSE(program.run(std::span<std::byte>()).fault);
+    std::byte one{};
+    const RunResult result = program.run(std::span(&one, 1));
+    ASSERT_TRUE(result.fault);
+    EXPECT_EQ(result.fault->kind, FaultKind::BadHelperArg);
+}
+
+TEST(Vm, MisalignedPointerToAHostFunctionEndsTheRun) {
+    Vm vm;
+    ASSERT_TRUE(
+        vm.helpers().add_function(0x10000, "read", [](const std::uint64_t* at) { return *at; }));
+    const Module module = must(vm.load(object_of("r1 = r10\nr1 += -15\ncall 0x10000\nexit")));
+    const RunResult result = module.programs().front().run(std::span<std::byte>());
+    ASSERT_TRUE(result.fault);
+    EXPECT_EQ(result.fault->kind, FaultKind::HelperAbort);
+}
+
+TEST(Vm, SlotsOfAMapWithoutSlotsAreRefused) {
+    Vm vm;
+    for (const MapType type : {MapType::Array, MapType::HashOfMaps}) {
+        MapSpec odd = array_spec("odd", 1, type);
+        odd.value_size = type == MapType::Array ? 8 : 4;
+        odd.key_size = type == MapType::Array ? 4 : 256;
+        odd.inner = std::make_shared<const MapSpec>(array_spec("inner"));
+        odd.slots = {{.index = 0, .name = "inner"}};
+        EXPECT_FALSE(vm.load(object_of("r0 = 0\nexit", {odd, array_spec("inner")})));
+    }
+}
+
 TEST(Vm, TailCallsEndAfter33) {
     Vm vm;
     const MapSpec jumps{.name = "jumps",
@@ -277,6 +360,19 @@ TEST(HostProgType, HolesAndReadOnlyFieldsFault) {
         Event event;
         EXPECT_TRUE(module.programs().front().run(event).fault) << text;
     }
+}
+
+TEST(HostProgType, PlainMemoryEndsWhereTheLayoutSays) {
+    Vm vm;
+    CtxLayout layout{
+        .name = "half", .size = 8, .host_size = sizeof(Event), .plain = Access::ReadWrite};
+    ASSERT_TRUE(vm.prog_types().add({.type = ProgType{kFirstHostProgType},
+                                     .name = "half",
+                                     .ctx = std::make_shared<const CtxLayout>(std::move(layout))}));
+    const Module module =
+        must(vm.load(object_of("r0 = *(u8 *)(r1 +8)\nexit", {}, ProgType{kFirstHostProgType})));
+    Event event;
+    EXPECT_TRUE(module.programs().front().run(event).fault);
 }
 
 TEST(HostProgType, ContradictingLayoutIsRefused) {
