@@ -1,4 +1,4 @@
-// Tested by asm_test.cpp.
+// Tested by tools_test.cpp.
 #include "cli/cmd_asm.hpp"
 
 #include "cli/exit_code.hpp"

@@ -1,4 +1,4 @@
-// Listings with the names behind the numbers. Tested by disasm_test.cpp.
+// Listings with the names behind the numbers. Tested by tools_test.cpp.
 #include "cli/cmd_disasm.hpp"
 
 #include "cli/exit_code.hpp"

@@ -1,4 +1,4 @@
-// One value tree, printed as JSON or as text. Tested by info_test.cpp.
+// One value tree, printed as JSON or as text. Tested by tools_test.cpp.
 #include "cli/cmd_info.hpp"
 
 #include "cli/exit_code.hpp"

@@ -1,4 +1,4 @@
-// Reading maps as the host may. Tested by map_content_test.cpp.
+// Reading maps as the host may. Tested by run_once_test.cpp and run_pcap_test.cpp.
 #include "cli/map_content.hpp"
 
 #include "cli/btf_value.hpp"
@@ -197,7 +197,8 @@ std::string summary(const MapContent& content) {
         return fmt::format("{}, {} records", name_of(content.type), content.entry_count);
     }
     if (content.globals) {
-        return fmt::format("{} variables", content.entry_count);
+        return fmt::format("{} variable{}", content.entry_count,
+                           content.entry_count == 1 ? "" : "s");
     }
     return fmt::format("{}, {} of {} entries{}", name_of(content.type), content.entry_count,
                        content.max_entries, is_array(content.type) ? " not zero" : "");
