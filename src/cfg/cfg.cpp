@@ -1,0 +1,155 @@
+// Blocks and edges, then loops by Boost.Graph. Tested by cfg_test.cpp.
+#include "cfg/cfg.hpp"
+
+#include <boost/graph/adjacency_list.hpp>
+#include <boost/graph/depth_first_search.hpp>
+#include <boost/graph/strong_components.hpp>
+
+#include <algorithm>
+
+namespace ebpfvm::cfg {
+namespace {
+
+using isa::Decoded;
+using isa::Shape;
+using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS>;
+
+bool ends_block(Shape shape) {
+    return isa::is_jump(shape) || shape == Shape::Exit;
+}
+
+// Slots that insn `at` may continue with, inside its subprogram.
+struct Next {
+    std::uint32_t fall = kNone;
+    std::uint32_t jump = kNone;
+};
+
+Next next_of(const Decoded& insn, std::uint32_t at) {
+    const Shape shape = isa::info(insn.op).shape;
+    Next next;
+    if (shape == Shape::Exit) {
+        return next;
+    }
+    if (isa::is_jump(shape)) {
+        next.jump = std::uint32_t(isa::target_of(insn, at));
+    }
+    if (shape != Shape::Ja && shape != Shape::Jal) {
+        next.fall = at + insn.slots;
+    }
+    return next;
+}
+
+std::vector<bool> find_leaders(const isa::DecodedProgram& program) {
+    std::vector<bool> leader(program.insns.size() + 1, false);
+    for (const std::uint32_t start : program.subprogs) {
+        leader[start] = true;
+    }
+    for (std::uint32_t at = 0; at < program.insns.size(); at += program.insns[at].slots) {
+        const Decoded& insn = program.insns[at];
+        if (ends_block(isa::info(insn.op).shape)) {
+            const Next next = next_of(insn, at);
+            leader[at + insn.slots] = true;
+            if (next.jump != kNone) {
+                leader[next.jump] = true;
+            }
+        }
+    }
+    return leader;
+}
+
+void make_blocks(const isa::DecodedProgram& program, Cfg& cfg) {
+    const std::vector<bool> leader = find_leaders(program);
+    const auto slots = std::uint32_t(program.insns.size());
+    cfg.block_of.resize(slots);
+    std::uint32_t subprog = 0;
+    for (std::uint32_t at = 0; at < slots;) {
+        while (subprog + 1 < program.subprogs.size() && program.subprogs[subprog + 1] <= at) {
+            ++subprog;
+        }
+        BasicBlock block{.first = at, .last = at, .subprog = subprog};
+        do {
+            block.last = at;
+            for (unsigned i = 0; i < program.insns[block.last].slots; ++i) {
+                cfg.block_of[at++] = std::uint32_t(cfg.blocks.size());
+            }
+        } while (at < slots && !leader[at]);
+        cfg.blocks.push_back(std::move(block));
+    }
+}
+
+void make_edges(const isa::DecodedProgram& program, Cfg& cfg) {
+    for (BasicBlock& block : cfg.blocks) {
+        const Next next = next_of(program.insns[block.last], block.last);
+        for (const std::uint32_t slot : {next.fall, next.jump}) {
+            if (slot < cfg.block_of.size() && cfg.block(slot).subprog == block.subprog) {
+                block.successors.push_back(cfg.block_of[slot]);
+            }
+        }
+        if (block.successors.size() == 2 && block.successors[0] == block.successors[1]) {
+            block.successors.pop_back();
+        }
+    }
+}
+
+// Marks what a depth-first search from the entries reaches, and the targets of back edges.
+class LoopFinder : public boost::default_dfs_visitor {
+  public:
+    explicit LoopFinder(Cfg& cfg) : cfg_(&cfg) {}
+    void discover_vertex(std::uint32_t at, const Graph&) const {
+        cfg_->blocks[at].is_reachable = true;
+        for (const std::uint32_t next : cfg_->blocks[at].successors) {
+            ++cfg_->blocks[next].predecessors;
+        }
+    }
+    template <class Edge>
+    void back_edge(Edge edge, const Graph& graph) const {
+        cfg_->blocks[boost::target(edge, graph)].is_loop_head = true;
+    }
+
+  private:
+    Cfg* cfg_;
+};
+
+void find_loops(const isa::DecodedProgram& program, Cfg& cfg) {
+    Graph graph(cfg.blocks.size());
+    for (std::uint32_t i = 0; i < cfg.blocks.size(); ++i) {
+        for (const std::uint32_t next : cfg.blocks[i].successors) {
+            boost::add_edge(i, next, graph);
+        }
+    }
+    std::vector<boost::default_color_type> colors(cfg.blocks.size());
+    for (const std::uint32_t start : program.subprogs) {
+        boost::depth_first_visit(graph, cfg.block_of[start], LoopFinder(cfg), colors.data());
+    }
+    const bool has_loop = std::any_of(cfg.blocks.begin(), cfg.blocks.end(),
+                                      [](const BasicBlock& block) { return block.is_loop_head; });
+    if (!has_loop) {
+        return;
+    }
+    std::vector<std::uint32_t> component(cfg.blocks.size());
+    const auto index = boost::get(boost::vertex_index, graph);
+    const auto count = boost::strong_components(
+        graph, boost::make_iterator_property_map(component.begin(), index));
+    std::vector<bool> is_loop(count, false);
+    for (std::uint32_t i = 0; i < cfg.blocks.size(); ++i) {
+        if (cfg.blocks[i].is_loop_head) {
+            is_loop[component[i]] = true;
+        }
+    }
+    for (std::uint32_t i = 0; i < cfg.blocks.size(); ++i) {
+        cfg.blocks[i].loop = is_loop[component[i]] ? component[i] : kNone;
+    }
+}
+
+} // namespace
+
+Cfg build_cfg(const isa::DecodedProgram& program, const CallArity& arity) {
+    Cfg cfg;
+    make_blocks(program, cfg);
+    make_edges(program, cfg);
+    find_loops(program, cfg);
+    compute_liveness(program, arity, cfg);
+    return cfg;
+}
+
+} // namespace ebpfvm::cfg

@@ -1,0 +1,51 @@
+// The control flow of a decoded program: basic blocks, merges, loops and live registers.
+#pragma once
+
+#include "isa/decode.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace ebpfvm::cfg {
+
+inline constexpr std::uint32_t kNone = ~std::uint32_t{0};
+
+/// Insns that are entered at the first and left behind the last only.
+struct BasicBlock {
+    std::uint32_t first = 0;               ///< slot
+    std::uint32_t last = 0;                ///< slot of the last insn (its first slot)
+    std::uint32_t subprog = 0;             ///< index into DecodedProgram::subprogs
+    std::vector<std::uint32_t> successors{}; ///< blocks of the same subprogram; calls are not edges
+    std::uint32_t predecessors = 0;        ///< number of reachable ones
+    bool is_reachable = false;             ///< from the entry of its subprogram
+    bool is_loop_head = false;             ///< a back edge goes here
+    std::uint32_t loop = kNone;            ///< number of its strongly connected component, if any
+};
+
+struct Cfg {
+    std::vector<BasicBlock> blocks{};         ///< ascending by first
+    std::vector<std::uint32_t> block_of{};    ///< by slot
+    /// Registers r0..r9 (bits) that may be read before they are written, from a slot on.
+    std::vector<std::uint16_t> live{};
+
+    [[nodiscard]] const BasicBlock& block(std::uint32_t slot) const {
+        return blocks[block_of[slot]];
+    }
+};
+
+/// How many of r1..r5 a call reads that is no local call.
+using CallArity = std::function<unsigned(const isa::Decoded&)>;
+
+[[nodiscard]] Cfg build_cfg(const isa::DecodedProgram& program, const CallArity& arity);
+
+/// Fills Cfg::live (build_cfg() calls it).
+void compute_liveness(const isa::DecodedProgram& program, const CallArity& arity, Cfg& cfg);
+
+/// The graph in Graphviz' language, one node per block with its insns.
+[[nodiscard]] std::string to_dot(const isa::DecodedProgram& program, const Cfg& cfg,
+                                 std::span<const Insn> insns);
+
+} // namespace ebpfvm::cfg

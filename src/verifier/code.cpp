@@ -1,0 +1,214 @@
+// From a program to Code: decoding, control flow, and per insn what its op means.
+#include "verifier/code.hpp"
+
+#include "support/try.hpp"
+
+#include <algorithm>
+
+namespace ebpfvm::verifier {
+namespace {
+
+using isa::Op;
+using isa::Shape;
+using isa::Width;
+
+struct AluForm {
+    isa::AluOp alu;
+    Width width;
+};
+
+constexpr unsigned size_of_code(std::uint8_t code) { // BPF_B, BPF_H, BPF_W, BPF_DW
+    switch (code & 0x18) {
+    case 0x10:
+        return 1;
+    case 0x08:
+        return 2;
+    case 0x00:
+        return 4;
+    default: // the only one left
+        return 8;
+    }
+}
+
+// What the op says beyond its shape; one case per row of the table.
+void describe(Op op, Step& step) {
+    switch (op) {
+#define EBPFVM_ALU(name, ...)                                                                      \
+    case Op::name##32Imm:                                                                          \
+    case Op::name##32Reg:                                                                          \
+        step.alu = isa::AluOp::name;                                                               \
+        step.width = Width::W32;                                                                   \
+        return;                                                                                    \
+    case Op::name##64Imm:                                                                          \
+    case Op::name##64Reg:                                                                          \
+        step.alu = isa::AluOp::name;                                                               \
+        return;
+#define EBPFVM_JMP(name, ...)                                                                      \
+    case Op::name##32Imm:                                                                          \
+    case Op::name##32Reg:                                                                          \
+        step.jmp = isa::JmpOp::name;                                                               \
+        step.width = Width::W32;                                                                   \
+        return;                                                                                    \
+    case Op::name##64Imm:                                                                          \
+    case Op::name##64Reg:                                                                          \
+        step.jmp = isa::JmpOp::name;                                                               \
+        return;
+#define EBPFVM_NEG(name, ...)                                                                      \
+    case Op::name##32:                                                                             \
+        step.width = Width::W32;                                                                   \
+        return;                                                                                    \
+    case Op::name##64:                                                                             \
+        return;
+#define EBPFVM_MOVSX(name, cls, bits, text)                                                        \
+    case Op::name:                                                                                 \
+        step.width = (cls) == 4 ? Width::W32 : Width::W64;                                         \
+        step.size = (bits) / 8;                                                                    \
+        step.sign_extends = true;                                                                  \
+        return;
+#define EBPFVM_SWAP(name, code, bits, text)                                                        \
+    case Op::name:                                                                                 \
+        step.size = (bits) / 8;                                                                    \
+        step.swaps = (code) != 0xd4;                                                               \
+        return;
+#define EBPFVM_LOAD(name, code, type, text)                                                        \
+    case Op::name:                                                                                 \
+        step.size = sizeof(type);                                                                  \
+        step.sign_extends = std::is_signed_v<type>;                                                \
+        return;
+#define EBPFVM_STORE(name, code, type, text)                                                       \
+    case Op::name##Imm:                                                                            \
+    case Op::name##Reg:                                                                            \
+        step.size = sizeof(type);                                                                  \
+        return;
+#define EBPFVM_ATOMIC(name, ...)                                                                   \
+    case Op::name##32:                                                                             \
+        step.size = 4;                                                                             \
+        return;                                                                                    \
+    case Op::name##64:                                                                             \
+        step.size = 8;                                                                             \
+        return;
+#define EBPFVM_ATOMIC_FETCH EBPFVM_ATOMIC
+#define EBPFVM_LOAD_ACQUIRE EBPFVM_LOAD
+#define EBPFVM_STORE_RELEASE(name, code, type, text)                                               \
+    case Op::name:                                                                                 \
+        step.size = sizeof(type);                                                                  \
+        return;
+#define EBPFVM_LDPKT(name, code, shape, type, text)                                                \
+    case Op::name:                                                                                 \
+        step.size = sizeof(type);                                                                  \
+        return;
+#define EBPFVM_LDDW(name, ...)                                                                     \
+    case Op::name:                                                                                 \
+        return;
+#define EBPFVM_CONTROL EBPFVM_LDDW
+#include "ebpfvm/tables/insn.def"
+    }
+    std::unreachable();
+}
+
+unsigned helper_arity(std::uint32_t id, const VerifierOptions& options) {
+    const HelperProto* proto = prototype_of(id, options);
+    if (proto == nullptr) {
+        return kMaxArgs;
+    }
+    unsigned count = 0;
+    while (count < kMaxArgs && proto->args[count] != ArgType::None) {
+        ++count;
+    }
+    return count;
+}
+
+std::vector<std::uint32_t> function_entries(const Program& program) {
+    std::vector<std::uint32_t> entries;
+    for (const Subprog& subprog : program.subprogs) {
+        entries.push_back(subprog.insn);
+    }
+    return entries;
+}
+
+void add_subprogs(const isa::DecodedProgram& decoded, const Program& program, Code& code) {
+    for (std::size_t i = 0; i < decoded.subprogs.size(); ++i) {
+        SubprogInfo info{.first = decoded.subprogs[i]};
+        info.end = i + 1 < decoded.subprogs.size() ? decoded.subprogs[i + 1]
+                                                   : std::uint32_t(decoded.insns.size());
+        const auto source = std::ranges::find(program.subprogs, info.first, &Subprog::insn);
+        if (source != program.subprogs.end()) {
+            info.source = &*source;
+            info.is_global = source->is_global && i > 0;
+        }
+        code.subprogs.push_back(info);
+    }
+}
+
+void add_maps(const Object& object, Code& code) {
+    for (const MapSpec& spec : object.maps()) {
+        code.maps.push_back(&spec);
+    }
+    code.inner.assign(code.maps.size(), cfg::kNone);
+    for (std::size_t i = 0; i < object.maps().size(); ++i) {
+        if (const MapSpec* inner = object.maps()[i].inner.get()) {
+            code.inner[i] = std::uint32_t(code.maps.size());
+            code.maps.push_back(inner);
+            code.inner.push_back(cfg::kNone);
+        }
+    }
+}
+
+void add_steps(const isa::DecodedProgram& decoded, Code& code) {
+    code.steps.resize(decoded.insns.size());
+    for (std::uint32_t at = 0; at < decoded.insns.size(); at += decoded.insns[at].slots) {
+        const isa::Decoded& insn = decoded.insns[at];
+        const isa::OpInfo& row = isa::info(insn.op);
+        const cfg::BasicBlock& block = code.cfg.block(at);
+        Step& step = code.steps[at];
+        step = {.op = insn.op, .shape = row.shape, .dst = insn.dst, .src = insn.src};
+        step.off = insn.off;
+        step.next = at + insn.slots;
+        step.live = code.cfg.live[at];
+        step.imm = row.shape == Shape::Lddw ? insn.imm64() : std::uint64_t(std::int64_t(insn.imm));
+        if (isa::is_jump(row.shape) || row.shape == Shape::CallLocal || insn.op == Op::LddwFunc) {
+            step.target = std::uint32_t(isa::target_of(insn, at));
+        }
+        step.is_loop_head = block.first == at && block.is_loop_head;
+        step.is_prune_point = block.first == at && (block.predecessors > 1 || block.is_loop_head);
+        describe(insn.op, step);
+    }
+}
+
+// Where a called function returns to, paths meet that went through it differently.
+void mark_returns(Code& code) {
+    for (std::uint32_t at = 0; at < code.steps.size(); ++at) {
+        const Step& step = code.steps[at];
+        if (step.next == 0) {
+            continue;
+        }
+        if (step.shape == Shape::CallLocal && step.next < code.steps.size()) {
+            code.steps[step.next].is_prune_point = true;
+        }
+        if (step.shape == Shape::MayGoto) {
+            code.steps[at].is_prune_point = true;
+        }
+    }
+}
+
+} // namespace
+
+Expected<Code> prepare(const Object& object, const Program& program,
+                       const VerifierOptions& options) {
+    TRY_ASSIGN(const isa::DecodedProgram decoded,
+               isa::decode_program(program.insns, function_entries(program)));
+    Code code;
+    code.object = &object;
+    code.program = &program;
+    code.cfg = cfg::build_cfg(decoded, [&](const isa::Decoded& insn) {
+        return insn.op == Op::CallHelper ? helper_arity(std::uint32_t(insn.imm), options)
+                                         : kMaxArgs;
+    });
+    add_subprogs(decoded, program, code);
+    add_maps(object, code);
+    add_steps(decoded, code);
+    mark_returns(code);
+    return code;
+}
+
+} // namespace ebpfvm::verifier

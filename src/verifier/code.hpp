@@ -1,0 +1,61 @@
+// A program in the form the verifier walks over: one flat record per slot.
+#pragma once
+
+#include "ebpfvm/helper.hpp"
+#include "ebpfvm/verifier.hpp"
+#include "cfg/cfg.hpp"
+#include "isa/op_kind.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace ebpfvm::verifier {
+
+/// One insn, with everything about its op that does not depend on the state.
+struct Step {
+    isa::Op op{};
+    isa::Shape shape{};
+    isa::AluOp alu{};
+    isa::JmpOp jmp{};
+    isa::Width width = isa::Width::W64;
+    std::uint8_t dst = 0;
+    std::uint8_t src = 0;
+    std::uint8_t size = 0;     ///< bytes of a memory access, or of a narrow move or swap
+    bool sign_extends = false; ///< loads and moves
+    bool swaps = false;        ///< Swap: bytes change places (else truncation only)
+    bool is_prune_point = false;
+    bool is_loop_head = false;
+    std::uint16_t live = 0;    ///< registers that may be read from here on
+    std::int16_t off = 0;
+    std::uint32_t next = 0;    ///< slot behind it
+    std::uint32_t target = 0;  ///< slot of a jump or local call
+    std::uint64_t imm = 0;     ///< sign extended to 64 bits; lddw: both halves
+};
+
+/// Facts about a subprogram that do not depend on the state.
+struct SubprogInfo {
+    std::uint32_t first = 0;
+    std::uint32_t end = 0;
+    bool is_global = false;
+    const Subprog* source = nullptr; ///< name and signature, if the object has them
+};
+
+struct Code {
+    const Object* object = nullptr;
+    const Program* program = nullptr;
+    std::vector<Step> steps{};          ///< by slot
+    std::vector<SubprogInfo> subprogs{}; ///< ascending by first
+    std::vector<const MapSpec*> maps{}; ///< the object's, then the inner ones of maps of maps
+    std::vector<std::uint32_t> inner{}; ///< by map: index of what it holds, or cfg::kNone
+    cfg::Cfg cfg{};
+
+    [[nodiscard]] std::uint32_t subprog_at(std::uint32_t slot) const {
+        return cfg.block(slot).subprog;
+    }
+};
+
+/// Errors: Errc::InvalidInsn with the insn in the message.
+[[nodiscard]] Expected<Code> prepare(const Object& object, const Program& program,
+                                     const VerifierOptions& options);
+
+} // namespace ebpfvm::verifier

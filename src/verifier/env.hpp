@@ -1,0 +1,81 @@
+// What checks and transfers need besides the state: the program, the path, and where to complain.
+#pragma once
+
+#include "ebpfvm/prog_type.hpp"
+#include "verifier/code.hpp"
+#include "verifier/path.hpp"
+
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+
+namespace ebpfvm::verifier {
+
+/// The message of a slug's row, in fmt syntax.
+[[nodiscard]] consteval std::string_view message_of(Slug slug) {
+    switch (slug) {
+#define EBPFVM_REJECT(name, slug_text, kind, message, help)                                        \
+    case Slug::name:                                                                               \
+        return message;
+#include "ebpfvm/tables/diagnostics.def"
+    }
+    return {};
+}
+
+/// Why the path that is being explored ends the verification.
+struct Rejection {
+    Slug slug{};
+    std::uint32_t insn = 0;
+    std::string message;
+    std::uint32_t culprit = kNoReg; ///< register that the message is about
+
+    static constexpr std::uint32_t kNoReg = ~std::uint32_t{0};
+};
+
+class Env {
+  public:
+    Env(const Code& program, const VerifierOptions& verifier_options)
+        : code(program), options(verifier_options), path(program), stack_depth(program.subprogs.size(), 0) {}
+
+    /// Remembers why, and returns false so that checks can end with it.
+    template <Slug slug, class... Args>
+    [[gnu::cold, nodiscard]] bool reject(Args&&... args) {
+        constexpr std::string_view kMessage = message_of(slug);
+        rejection.slug = slug;
+        rejection.insn = at;
+        rejection.message =
+            fmt::format(fmt::format_string<Args...>(kMessage), std::forward<Args>(args)...);
+        return false;
+    }
+
+    [[nodiscard]] std::uint32_t fresh_id() { return ++last_id_; }
+    [[nodiscard]] const MapSpec& map(const Reg& reg) const { return *code.maps[reg.aux]; }
+
+    /// The program's outcome depends on this register of the current frame.
+    void demand(const State& state, unsigned reg) {
+        if (state.reg(reg).is_scalar()) {
+            Places places;
+            places.add_reg(state.depth() - 1, reg);
+            path.demand(places);
+        }
+    }
+
+    const Code& code;
+    const VerifierOptions& options;
+    Path path;
+    std::shared_ptr<const CtxLayout> ctx{}; ///< null: the type has no layout
+    Rejection rejection{};
+    std::vector<std::uint32_t> stack_depth{}; ///< bytes used so far, by subprogram
+    std::uint32_t at = 0; ///< slot of the current insn
+
+  private:
+    std::uint32_t last_id_ = 0;
+};
+
+/// "packet of 14 bytes", "map_value_or_null", "scalar 0..255": a value in words.
+[[nodiscard]] std::string describe(const Reg& reg);
+/// "0..65535", "-1", "unknown".
+[[nodiscard]] std::string describe(const Scalar& value);
+
+} // namespace ebpfvm::verifier

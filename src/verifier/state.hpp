@@ -1,0 +1,178 @@
+// Everything the verifier knows at one point of one path: frames, references, locks.
+#pragma once
+
+#include "ebpfvm/insn.hpp"
+#include "support/assert.hpp"
+#include "verifier/reg.hpp"
+
+#include <array>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace ebpfvm::verifier {
+
+inline constexpr unsigned kMaxFrames = 8;
+inline constexpr unsigned kSlotSize = 8;
+inline constexpr unsigned kMaxSlots = 64; ///< 512 bytes
+
+enum class ByteKind : std::uint8_t {
+    Invalid, ///< never written
+    Spill,   ///< part of a register value
+    Misc,    ///< some number
+    Zero,
+};
+
+/// What the verifier knows about one aligned 8-byte piece of a stack.
+///
+/// bytes[i] is the byte at the i-th lowest address. Spill bytes are the low bytes of `spilled`; they
+/// start at bytes[0] and reach as far as the store did. A pointer is only ever spilled whole.
+struct StackSlot {
+    std::array<ByteKind, kSlotSize> bytes{};
+    Reg spilled{};
+
+    [[nodiscard]] bool has_spill() const { return bytes[0] == ByteKind::Spill; }
+    [[nodiscard]] unsigned spill_size() const;
+    [[nodiscard]] bool is_all(ByteKind kind) const;
+    /// The spill becomes plain bytes of unknown content.
+    void forget_spill();
+};
+
+/// How a frame was entered, and so where its exit goes.
+enum class FrameKind : std::uint8_t {
+    Entry,         ///< exit ends the program (or the global function that is verified alone)
+    Call,          ///< exit goes behind the call
+    Callback,      ///< called by a helper, any number of times; exit goes back to the call
+    AsyncCallback, ///< called some time later; exit ends the path
+};
+
+/// One function's registers and stack. Shared between states until somebody writes to it.
+struct Frame {
+    std::uint32_t owners = 0;
+    std::uint32_t charged = 0; ///< bytes the pool counted for it
+    std::uint32_t callsite = 0; ///< slot of the call insn
+    std::uint32_t subprog = 0;
+    FrameKind kind = FrameKind::Entry;
+    std::int32_t return_min = 0; ///< what a callback may return
+    std::int32_t return_max = 0;
+    std::uint32_t callback_depth = 0; ///< Callback: how often it has been entered on this path
+    std::array<Reg, kRegCount> regs{};
+    std::vector<StackSlot> stack{}; ///< [0] is the slot below r10
+
+    /// The slot that holds byte `off` (< 0) of the stack; made if there is none.
+    StackSlot& slot(std::int32_t off) {
+        const auto index = slot_index(off);
+        if (index >= stack.size()) {
+            stack.resize(index + 1);
+        }
+        return stack[index];
+    }
+    [[nodiscard]] static std::size_t slot_index(std::int32_t off) { return std::size_t(-off - 1) / kSlotSize; }
+};
+
+/// Keeps frames for reuse: states come and go by the million.
+class FramePool {
+  public:
+    FramePool() = default;
+    FramePool(const FramePool&) = delete;
+    FramePool& operator=(const FramePool&) = delete;
+    ~FramePool();
+
+    Frame* make();
+    Frame* clone(const Frame& frame);
+    void release(Frame* frame);
+    [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+    [[nodiscard]] std::uint64_t peak_bytes() const { return peak_; }
+
+  private:
+    void charge(Frame& frame);
+    std::vector<Frame*> free_;
+    std::uint64_t bytes_ = 0;
+    std::uint64_t peak_ = 0;
+};
+
+/// Something that the program must give back before it ends.
+struct Reference {
+    std::uint32_t id = 0;
+    std::uint32_t insn = 0; ///< where it was acquired
+
+    bool operator==(const Reference&) const = default;
+};
+
+/// The spin lock that is held, if any.
+struct HeldLock {
+    std::uint32_t map = ~std::uint32_t{0};
+    std::uint32_t id = 0; ///< of the value that holds the lock
+
+    [[nodiscard]] bool is_held() const { return map != ~std::uint32_t{0}; }
+    bool operator==(const HeldLock&) const = default;
+};
+
+class State {
+  public:
+    State() = default;
+    explicit State(FramePool& pool) : pool_(&pool) {}
+    State(const State& other);
+    State(State&& other) noexcept { swap(other); }
+    State& operator=(State other) noexcept {
+        swap(other);
+        return *this;
+    }
+    ~State() { clear(); }
+    void swap(State& other) noexcept;
+    void clear();
+
+    [[nodiscard]] unsigned depth() const { return depth_; } ///< number of frames
+    [[nodiscard]] const Frame& frame(unsigned index) const { return *frames_[index]; }
+    [[nodiscard]] const Frame& top() const { return *frames_[depth_ - 1]; }
+    [[nodiscard]] const Frame* frame_ptr(unsigned index) const { return frames_[index]; }
+
+    /// For writing: makes the frame this state's own.
+    [[nodiscard]] Frame& own(unsigned index) {
+        Frame*& frame = frames_[index];
+        if (frame->owners > 1) {
+            unshare(frame);
+        }
+        return *frame;
+    }
+    [[nodiscard]] Frame& own_top() { return own(depth_ - 1); }
+
+    Frame& push_frame();
+    void pop_frame();
+
+    [[nodiscard]] const Reg& reg(unsigned number) const { return top().regs[number]; }
+
+    /// Calls f(Reg&) for each register and each spilled value of all frames that satisfy `wanted`.
+    template <class Wanted, class F>
+    void for_each_reg(const Wanted& wanted, const F& f);
+
+    std::vector<Reference> refs{};
+    HeldLock lock{};
+    std::uint32_t may_goto_depth = 0;
+
+  private:
+    void unshare(Frame*& frame);
+
+    FramePool* pool_ = nullptr;
+    std::uint32_t depth_ = 0;
+    std::array<Frame*, kMaxFrames> frames_{};
+};
+
+template <class Wanted, class F>
+void State::for_each_reg(const Wanted& wanted, const F& f) {
+    for (unsigned i = 0; i < depth_; ++i) {
+        for (unsigned r = 0; r < kFramePointer; ++r) {
+            if (wanted(frames_[i]->regs[r])) {
+                f(own(i).regs[r]);
+            }
+        }
+        for (std::size_t s = 0; s < frames_[i]->stack.size(); ++s) {
+            const StackSlot& slot = frames_[i]->stack[s];
+            if (slot.has_spill() && wanted(slot.spilled)) {
+                f(own(i).stack[s].spilled);
+            }
+        }
+    }
+}
+
+} // namespace ebpfvm::verifier
