@@ -17,31 +17,86 @@
 
 namespace ebpfvm {
 
-/// What an argument must be. The kernel's ARG_* kinds; checked before every call in checked mode.
+/// What an argument must be. The kernel's ARG_* kinds; checked before every call in checked mode,
+/// which refuses those that only a verifier can judge.
 enum class ArgType : std::uint8_t {
-    None,                 ///< the helper has no such argument
-    Anything,             ///< any initialised value
-    ConstMapPtr,          ///< one of the program's maps
-    PtrToMapKey,          ///< key_size readable bytes (of the map in an earlier argument)
-    PtrToMapValue,        ///< value_size readable bytes
-    PtrToMem,             ///< readable bytes; the next argument is their number, or size is fixed
-    PtrToMemOrNull,       ///< the same, or null (with a size argument: null and 0)
-    PtrToUninitMem,       ///< writable bytes that the helper fills
-    PtrToWritableMem,     ///< readable and writable bytes
-    ConstSize,            ///< size of the memory before it, at least 1
-    ConstSizeOrZero,      ///< the same, may be 0
-    ConstAllocSizeOrZero, ///< size of the memory that the helper returns
-    PtrToCtx,             ///< the context of this run
-    PtrToRingbufMem,      ///< a record from ringbuf_reserve, at its start
+    None,                   ///< the helper has no such argument
+    Anything,               ///< any initialised value
+    AnythingOrNone,         ///< anything, even uninitialised; the helper may read it (trace_printk)
+    Scalar,                 ///< an initialised number, no pointer
+    ConstMapPtr,            ///< one of the program's maps
+    PtrToMapKey,            ///< key_size readable bytes (of the map in an earlier argument)
+    PtrToMapValue,          ///< value_size readable bytes
+    PtrToMapValueOrNull,    ///< the same, or null
+    PtrToUninitMapValue,    ///< value_size writable bytes that the helper fills
+    PtrToMem,               ///< readable bytes; the next argument is their number, or size is fixed
+    PtrToMemOrNull,         ///< the same, or null (with a size argument: null and 0)
+    PtrToUninitMem,         ///< writable bytes that the helper fills
+    PtrToWritableMem,       ///< readable and writable bytes
+    PtrToWritableMemOrNull, ///< the same, or null (with a size argument: null and 0)
+    PtrToInt,               ///< 4 readable and writable bytes, aligned to 4
+    PtrToLong,              ///< 8 writable bytes that the helper fills, aligned to 8
+    ConstSize,              ///< size of the memory before it, at least 1
+    ConstSizeOrZero,        ///< the same, may be 0
+    ConstAllocSizeOrZero,   ///< size of the memory that the helper returns
+    PtrToCtx,               ///< the context of this run
+    PtrToCtxOrNull,
+    PtrToRingbufMem,            ///< a record from ringbuf_reserve, at its start; released
+    PtrToSpinLock,              ///< a bpf_spin_lock in a map value
+    PtrToTimer,                 ///< a bpf_timer in a map value
+    PtrToKptr,                  ///< a kptr field in a map value
+    PtrToConstStr,              ///< a zero-terminated string in a read-only, frozen map
+    PtrToFunc,                  ///< a subprogram that the helper calls back
+    PtrToStackOrNull,           ///< what the helper passes to that subprogram
+    PtrToSockCommon,            ///< a bpf_sock of which only the common fields may be read
+    PtrToSocket,                ///< a full bpf_sock
+    PtrToSocketOrNull,          ///< the same, or null
+    PtrToSocketRelease,         ///< a bpf_sock that the program holds a reference to; released
+    PtrToBtfIdSockCommon,       ///< any kind of socket, the kernel's own structs included
+    PtrToBtfIdSockCommonOrNull, ///< the same, or null
+    PtrToBtfId,                 ///< a struct of the kernel: HelperProto::arg_btf
+    PtrToBtfIdOrNull,           ///< the same, or null
+    PtrToBtfIdOrNullRelease,    ///< an object of the type of the kptr before it, or null; released
+    PtrToPercpuBtfId,           ///< a per-cpu variable of the kernel
+    PtrToDynptr,                ///< an initialised dynptr on the stack
+    PtrToUninitDynptrLocal,     ///< 16 bytes of stack that become a dynptr to memory of the program
+    PtrToUninitDynptrRingbuf,   ///< 16 bytes of stack that become a dynptr to a ringbuf record
+    PtrToDynptrRingbufRelease,  ///< such a dynptr; released
 };
 
 enum class RetType : std::uint8_t {
     Integer,
     Void, ///< r0 is not meaningful after the call (0 here)
     PtrToMapValueOrNull,
+    PtrToMapValue, ///< never null (get_local_storage)
     PtrToRingbufMemOrNull,
-    PtrToMemOrNull, ///< memory the function has granted, HelperProto::ret_size bytes
+    PtrToMemOrNull,       ///< memory the function has granted, HelperProto::ret_size bytes
+    PtrToDynptrMemOrNull, ///< part of what a dynptr points to, ConstAllocSizeOrZero bytes
+    PtrToSocketOrNull,
+    PtrToSockCommonOrNull,
+    PtrToTcpSockOrNull,
+    PtrToBtfId, ///< a struct of the kernel: HelperProto::ret_btf
+    PtrToBtfIdOrNull,
+    PtrToMemOrBtfId, ///< this CPU's copy of the PtrToPercpuBtfId argument, read only
+    PtrToMemOrBtfIdOrNull,
 };
+
+/// What else a verifier must know of a helper. A set.
+enum class HelperFlags : std::uint8_t {
+    None = 0,
+    Gpl = 1,           ///< programs need a GPL-compatible license
+    PacketArgs = 2,    ///< memory arguments may lie in the packet
+    ChangesPacket = 4, ///< packet pointers are invalid after the call
+    Sleeps = 8,        ///< sleepable programs alone may call it
+    Acquires = 16,     ///< the result, unless null, is a reference that must be released
+};
+[[nodiscard]] constexpr HelperFlags operator|(HelperFlags a, HelperFlags b) {
+    return HelperFlags(std::to_underlying(a) | std::to_underlying(b));
+}
+/// Does `set` contain all of `flags`?
+[[nodiscard]] constexpr bool has(HelperFlags set, HelperFlags flags) {
+    return (std::to_underlying(set) & std::to_underlying(flags)) == std::to_underlying(flags);
+}
 
 inline constexpr unsigned kMaxArgs = 5;
 
@@ -52,9 +107,24 @@ struct HelperProto {
     /// Fixed size of a PtrToMem-kind argument that has no size argument; else 0.
     std::array<std::uint32_t, kMaxArgs> arg_sizes{};
     std::uint32_t ret_size = 0; ///< for PtrToMemOrNull
+    HelperFlags flags = HelperFlags::None;
+    /// Structs of the kernel that PtrToBtfId kinds mean ("task_struct"); "" where any, or none.
+    std::array<std::string, kMaxArgs> arg_btf{};
+    std::string ret_btf{};
 
     bool operator==(const HelperProto&) const = default;
 };
+
+/// The kernel's numbers of its helpers, by their names.
+enum class HelperId : std::uint32_t {
+#define EBPFVM_HELPER(id, name, ret, flags, ...) name = id,
+#define EBPFVM_HELPER_ABSENT(id, name, ret, flags, ...) name = id,
+#include "ebpfvm/tables/helpers.def"
+};
+
+/// The prototype of a helper of the kernel's UAPI, whether it runs here or not; nullptr for other
+/// numbers. A few helpers have others in some program types: EBPFVM_HELPER_VARIANT.
+[[nodiscard]] const HelperProto* uapi_helper(std::uint32_t id);
 
 /// r1..r5 as the program left them. Pointers are plain addresses; in checked mode they have been
 /// checked against the prototype.
@@ -123,7 +193,7 @@ class HelperTable {
     std::map<std::string, Helper, std::less<>> by_name_;
 };
 
-/// Name of a helper number of the kernel that tables/helpers.def knows; "" otherwise.
+/// Name of a helper number of the kernel's UAPI; "" otherwise.
 [[nodiscard]] std::string_view helper_name(std::uint32_t id);
 
 namespace detail {

@@ -21,6 +21,12 @@ enum class ProgType : std::uint32_t {
 };
 inline constexpr std::uint32_t kFirstHostProgType = 0x10000;
 
+/// The kernel's numbers of what programs attach to.
+enum class AttachType : std::uint32_t {
+#define EBPFVM_ATTACH_TYPE(name, id) name = id,
+#include "ebpfvm/tables/prog_types.def"
+};
+
 /// What a field of the context holds.
 enum class CtxFieldKind : std::uint8_t {
     Scalar,

@@ -14,17 +14,45 @@ bool is_memory(ArgType type) {
     case ArgType::PtrToMemOrNull:
     case ArgType::PtrToUninitMem:
     case ArgType::PtrToWritableMem:
+    case ArgType::PtrToWritableMemOrNull:
+    case ArgType::PtrToInt:
+    case ArgType::PtrToLong:
         return true;
     case ArgType::None:
     case ArgType::Anything:
+    case ArgType::AnythingOrNone:
+    case ArgType::Scalar:
     case ArgType::ConstMapPtr:
     case ArgType::PtrToMapKey:
     case ArgType::PtrToMapValue:
+    case ArgType::PtrToMapValueOrNull:
+    case ArgType::PtrToUninitMapValue:
     case ArgType::ConstSize:
     case ArgType::ConstSizeOrZero:
     case ArgType::ConstAllocSizeOrZero:
     case ArgType::PtrToCtx:
+    case ArgType::PtrToCtxOrNull:
     case ArgType::PtrToRingbufMem:
+    case ArgType::PtrToSpinLock:
+    case ArgType::PtrToTimer:
+    case ArgType::PtrToKptr:
+    case ArgType::PtrToConstStr:
+    case ArgType::PtrToFunc:
+    case ArgType::PtrToStackOrNull:
+    case ArgType::PtrToSockCommon:
+    case ArgType::PtrToSocket:
+    case ArgType::PtrToSocketOrNull:
+    case ArgType::PtrToSocketRelease:
+    case ArgType::PtrToBtfIdSockCommon:
+    case ArgType::PtrToBtfIdSockCommonOrNull:
+    case ArgType::PtrToBtfId:
+    case ArgType::PtrToBtfIdOrNull:
+    case ArgType::PtrToBtfIdOrNullRelease:
+    case ArgType::PtrToPercpuBtfId:
+    case ArgType::PtrToDynptr:
+    case ArgType::PtrToUninitDynptrLocal:
+    case ArgType::PtrToUninitDynptrRingbuf:
+    case ArgType::PtrToDynptrRingbufRelease:
         return false;
     }
     std::unreachable();
@@ -35,7 +63,8 @@ bool is_size(ArgType type) {
 }
 
 bool needs_map(ArgType type) {
-    return type == ArgType::PtrToMapKey || type == ArgType::PtrToMapValue;
+    return type == ArgType::PtrToMapKey || type == ArgType::PtrToMapValue ||
+           type == ArgType::PtrToMapValueOrNull || type == ArgType::PtrToUninitMapValue;
 }
 
 bool has(std::span<const ArgType> args, ArgType type) {
@@ -78,11 +107,13 @@ Expected<void> check_return(const HelperProto& proto) {
     const bool has_alloc_size = has(proto.args, ArgType::ConstAllocSizeOrZero);
     switch (proto.ret) {
     case RetType::PtrToMapValueOrNull:
+    case RetType::PtrToMapValue:
         if (proto.args[0] != ArgType::ConstMapPtr) { // engines look for it there
             return fail_return("a map value, but its first argument is no map");
         }
         break;
     case RetType::PtrToRingbufMemOrNull:
+    case RetType::PtrToDynptrMemOrNull:
         if (!has_alloc_size) {
             return fail_return("a record, but takes no size");
         }
@@ -95,6 +126,13 @@ Expected<void> check_return(const HelperProto& proto) {
         return {};
     case RetType::Integer:
     case RetType::Void:
+    case RetType::PtrToSocketOrNull:
+    case RetType::PtrToSockCommonOrNull:
+    case RetType::PtrToTcpSockOrNull:
+    case RetType::PtrToBtfId:
+    case RetType::PtrToBtfIdOrNull:
+    case RetType::PtrToMemOrBtfId:
+    case RetType::PtrToMemOrBtfIdOrNull:
         break;
     }
     if (has_alloc_size || proto.ret_size != 0) {

@@ -1,4 +1,5 @@
-// The functions of all helpers in tables/helpers.def. Each lives in the file of its topic.
+// The functions of the helpers in tables/helpers.def that run here. Each lives in the file of its
+// topic.
 #pragma once
 
 #include "ebpfvm/helper.hpp"
@@ -7,10 +8,10 @@
 
 namespace ebpfvm::helpers {
 
-#define EBPFVM_HELPER(id, name, ret, ...)                                                          \
+#define EBPFVM_HELPER(id, name, ret, flags, ...)                                                   \
     std::uint64_t name(CallContext& call, std::uint64_t r1, std::uint64_t r2, std::uint64_t r3,    \
                        std::uint64_t r4, std::uint64_t r5);
-#define EBPFVM_HELPER_OF_ENGINE(id, name, ret, ...)
+#define EBPFVM_HELPER_OF_ENGINE(id, name, ret, flags, ...)
 #include "ebpfvm/tables/helpers.def"
 
 /// r0 of a helper that returns 0, a length or a negative errno.

@@ -47,12 +47,12 @@ struct Call {
         return size == 0 ? std::nullopt : memory(at, size, access, "memory");
     }
 
-    std::optional<ArgFault> of_map(unsigned at, std::uint32_t MapSpec::*size,
+    std::optional<ArgFault> of_map(unsigned at, std::uint32_t MapSpec::*size, Access access,
                                    std::string_view what) const {
         if (map == nullptr) {
             return fault(at, "follow a map");
         }
-        return memory(at, map->spec().*size, Access::Read,
+        return memory(at, map->spec().*size, access,
                       fmt::format("{} of map \"{}\"", what, map->spec().name));
     }
 
@@ -79,37 +79,84 @@ struct Call {
         return std::nullopt;
     }
 
+    std::optional<ArgFault> aligned(unsigned at, std::uint64_t alignment, Access access) const {
+        return args[at] % alignment == 0
+                   ? sized_memory(at, access)
+                   : std::optional(fault(at, fmt::format("be aligned to {}", alignment)));
+    }
+
     std::optional<ArgFault> check(unsigned at) {
         constexpr std::uint64_t kMaxAlloc = 0x7fff'ffff;
+        const bool is_plain_null = args[at] == 0 && !has_size_arg(at);
         switch (proto.args[at]) {
         case ArgType::None:
         case ArgType::Anything:
+        case ArgType::AnythingOrNone:
+        case ArgType::Scalar:
         case ArgType::ConstSizeOrZero:
             return std::nullopt;
         case ArgType::ConstMapPtr:
             return map_pointer(at);
         case ArgType::PtrToMapKey:
-            return of_map(at, &MapSpec::key_size, "key");
+            return of_map(at, &MapSpec::key_size, Access::Read, "key");
+        case ArgType::PtrToMapValueOrNull:
+            if (is_plain_null) {
+                return std::nullopt;
+            }
+            [[fallthrough]];
         case ArgType::PtrToMapValue:
-            return of_map(at, &MapSpec::value_size, "value");
+            return of_map(at, &MapSpec::value_size, Access::Read, "value");
+        case ArgType::PtrToUninitMapValue:
+            return of_map(at, &MapSpec::value_size, Access::Write, "value");
         case ArgType::PtrToMemOrNull: // with a size argument, null must come with size 0
-            return args[at] == 0 && !has_size_arg(at) ? std::nullopt
-                                                      : sized_memory(at, Access::Read);
+            return is_plain_null ? std::nullopt : sized_memory(at, Access::Read);
+        case ArgType::PtrToWritableMemOrNull:
+            return is_plain_null ? std::nullopt : sized_memory(at, Access::ReadWrite);
         case ArgType::PtrToMem:
             return sized_memory(at, Access::Read);
         case ArgType::PtrToUninitMem:
             return sized_memory(at, Access::Write);
         case ArgType::PtrToWritableMem:
             return sized_memory(at, Access::ReadWrite);
+        case ArgType::PtrToInt:
+            return aligned(at, 4, Access::ReadWrite);
+        case ArgType::PtrToLong:
+            return aligned(at, 8, Access::Write);
         case ArgType::ConstSize:
             return args[at] != 0 ? std::nullopt : std::optional(fault(at, "be at least 1"));
         case ArgType::ConstAllocSizeOrZero:
             return args[at] <= kMaxAlloc ? std::nullopt
                                          : std::optional(fault(at, "be at most 2147483647"));
+        case ArgType::PtrToCtxOrNull:
+            if (args[at] == 0) {
+                return std::nullopt;
+            }
+            [[fallthrough]];
         case ArgType::PtrToCtx:
             return context(at);
         case ArgType::PtrToRingbufMem:
             return ringbuf_record(at);
+        case ArgType::PtrToSpinLock:
+        case ArgType::PtrToTimer:
+        case ArgType::PtrToKptr:
+        case ArgType::PtrToConstStr:
+        case ArgType::PtrToFunc:
+        case ArgType::PtrToStackOrNull:
+        case ArgType::PtrToSockCommon:
+        case ArgType::PtrToSocket:
+        case ArgType::PtrToSocketOrNull:
+        case ArgType::PtrToSocketRelease:
+        case ArgType::PtrToBtfIdSockCommon:
+        case ArgType::PtrToBtfIdSockCommonOrNull:
+        case ArgType::PtrToBtfId:
+        case ArgType::PtrToBtfIdOrNull:
+        case ArgType::PtrToBtfIdOrNullRelease:
+        case ArgType::PtrToPercpuBtfId:
+        case ArgType::PtrToDynptr:
+        case ArgType::PtrToUninitDynptrLocal:
+        case ArgType::PtrToUninitDynptrRingbuf:
+        case ArgType::PtrToDynptrRingbufRelease:
+            return fault(at, "be of a kind that only a verifier can check");
         }
         std::unreachable();
     }

@@ -176,12 +176,7 @@ const Code* tail_call_target(RunState& state, const std::uint64_t* r) {
     return state.keep(std::move(target));
 }
 
-const HelperProto kTailCallProto{
-    .name = "tail_call",
-    .ret = RetType::Void,
-    .args = {ArgType::PtrToCtx, ArgType::ConstMapPtr, ArgType::Anything},
-    .arg_sizes = {},
-    .ret_size = 0};
+const HelperProto& kTailCallProto = *uapi_helper(kTailCallId);
 
 bool is_prog_array(std::uint64_t map) {
     return reinterpret_cast<Map*>(map)->spec().type == MapType::ProgArray;

@@ -44,6 +44,20 @@ TEST(HelperTable, DefaultsHaveAFunctionExceptForTailCalls) {
     EXPECT_EQ(helper_name(9999), "");
 }
 
+TEST(HelperTable, EveryPrototypeOfTheUapiIsConsistent) {
+    for (std::uint32_t id = 1; id <= 211; ++id) {
+        const HelperProto* proto = uapi_helper(id);
+        ASSERT_NE(proto, nullptr) << id;
+        HelperTable table;
+        const auto added = table.add(id, {.proto = *proto, .fn = some_function});
+        EXPECT_TRUE(added) << added.error().message;
+    }
+    EXPECT_EQ(uapi_helper(0), nullptr);
+    EXPECT_EQ(uapi_helper(212), nullptr);
+    EXPECT_EQ(uapi_helper(std::to_underlying(HelperId::strtol))->arg_sizes[3], 8U);
+    EXPECT_EQ(uapi_helper(158)->ret_btf, "task_struct");
+}
+
 TEST(HelperTable, AddReplacesWhatWasThere) {
     HelperTable table = HelperTable::defaults();
     ASSERT_TRUE(table.add(5, helper({Anything})).has_value());
