@@ -12,9 +12,10 @@ if(EBPFVM_SANITIZE)
   target_link_options(ebpfvm_options INTERFACE -fsanitize=${EBPFVM_SANITIZE})
 endif()
 
-# ebpfvm_layer(NAME): an object library of all sources of the calling folder.
+# ebpfvm_layer(NAME [SUBFOLDER...]): an object library of all sources of the calling folder.
 function(ebpfvm_layer name)
-  file(GLOB sources CONFIGURE_DEPENDS *.cpp)
+  list(TRANSFORM ARGN APPEND /*.cpp OUTPUT_VARIABLE subfolders)
+  file(GLOB sources CONFIGURE_DEPENDS *.cpp ${subfolders})
   add_library(ebpfvm_${name} OBJECT ${sources})
   set_target_properties(ebpfvm_${name} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
   target_link_libraries(ebpfvm_${name} PRIVATE ebpfvm_options fmt::fmt)
