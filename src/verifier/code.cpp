@@ -1,6 +1,7 @@
 // From a program to Code: decoding, control flow, and per insn what its op means.
 #include "verifier/code.hpp"
 
+#include "prog/helper_protos.hpp"
 #include "support/try.hpp"
 
 #include <algorithm>
@@ -106,8 +107,7 @@ void describe(Op op, Step& step) {
     std::unreachable();
 }
 
-unsigned helper_arity(std::uint32_t id, const VerifierOptions& options) {
-    const HelperProto* proto = prototype_of(id, options);
+unsigned arity_of(const HelperProto* proto) {
     if (proto == nullptr) {
         return kMaxArgs;
     }
@@ -193,6 +193,14 @@ void mark_returns(Code& code) {
 
 } // namespace
 
+const HelperProto* prototype_of(ProgType type, std::uint32_t id, const VerifierOptions& options) {
+    if (const HelperProto* proto = prog::helper_proto(type, id)) {
+        return proto;
+    }
+    const Helper* helper = options.helpers != nullptr ? options.helpers->find(id) : nullptr;
+    return helper != nullptr ? &helper->proto : nullptr;
+}
+
 Expected<Code> prepare(const Object& object, const Program& program,
                        const VerifierOptions& options) {
     TRY_ASSIGN(const isa::DecodedProgram decoded,
@@ -201,8 +209,9 @@ Expected<Code> prepare(const Object& object, const Program& program,
     code.object = &object;
     code.program = &program;
     code.cfg = cfg::build_cfg(decoded, [&](const isa::Decoded& insn) {
-        return insn.op == Op::CallHelper ? helper_arity(std::uint32_t(insn.imm), options)
-                                         : kMaxArgs;
+        return insn.op == Op::CallHelper
+                   ? arity_of(prototype_of(program.type, std::uint32_t(insn.imm), options))
+                   : kMaxArgs;
     });
     add_subprogs(decoded, program, code);
     add_maps(object, code);

@@ -55,6 +55,11 @@ struct Code {
 };
 
 /// Errors: Errc::InvalidInsn with the insn in the message.
+/// The prototype of helper `id` for programs of `type`: the host's, else the UAPI's; nullptr if there
+/// is none.
+[[nodiscard]] const HelperProto* prototype_of(ProgType type, std::uint32_t id,
+                                              const VerifierOptions& options);
+
 [[nodiscard]] Expected<Code> prepare(const Object& object, const Program& program,
                                      const VerifierOptions& options);
 

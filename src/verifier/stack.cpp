@@ -134,7 +134,8 @@ void store_variable(Env& env, State& state, const Reg& pointer, const OffsetRang
 }
 
 bool is_whole_spill(std::int64_t off, const MemAccess& access, const Reg& value) {
-    return byte_in_slot(off) == 0 && (access.size == kSlotSize || value.is_scalar());
+    return byte_in_slot(off) == 0 && value.type != RegType::NotInit &&
+           (access.size == kSlotSize || value.is_scalar());
 }
 
 void spill(Env& env, State& state, const Reg& pointer, std::int64_t off, std::uint32_t size,

@@ -1,0 +1,348 @@
+// Calls of helpers: whether the program may make them, and what they leave behind.
+#include "ebpfvm/helper.hpp"
+#include "prog/helper_access.hpp"
+#include "prog/map_access.hpp"
+#include "verifier/alu.hpp"
+#include "verifier/call.hpp"
+#include "verifier/stack.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace ebpfvm::verifier {
+namespace {
+
+constexpr std::array<std::string_view, 6> kGplLicenses = {
+    "GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"};
+
+bool is(const CallMeta& meta, HelperId id) {
+    return meta.id == std::to_underlying(id);
+}
+
+bool check_allowed(Env& env, const CallMeta& meta) {
+    const Program& program = *env.code.program;
+    if (!prog::helper_allowed(program.type, program.attach_type, meta.id)) {
+        return env.reject<Slug::HelperNotAllowed>(name_of(program.type), meta.proto->name, meta.id);
+    }
+    const std::string& license = env.code.object->license();
+    if (env.options.check_license && has(meta.proto->flags, HelperFlags::Gpl) &&
+        std::ranges::find(kGplLicenses, license) == kGplLicenses.end()) {
+        return env.reject<Slug::GplOnly>(meta.proto->name, meta.id, license);
+    }
+    return true;
+}
+
+bool changes_map(const CallMeta& meta) {
+    return is(meta, HelperId::map_update_elem) || is(meta, HelperId::map_delete_elem) ||
+           is(meta, HelperId::map_push_elem) || is(meta, HelperId::map_pop_elem);
+}
+
+bool check_map(Env& env, const CallMeta& meta) {
+    if (meta.map.type != RegType::ConstMapPtr) {
+        return true;
+    }
+    const MapSpec& map = env.map(meta.map);
+    if (!prog::map_allows_helper(map.type, meta.id)) {
+        return env.reject<Slug::MapHelper>(map.name, name_of(map.type), meta.proto->name);
+    }
+    if (changes_map(meta) && (map.flags & map_flags::kRdonlyProg) != 0) {
+        return env.reject<Slug::ReadOnly>(fmt::format("map \"{}\"", map.name));
+    }
+    return true;
+}
+
+bool check_lock(Env& env, const State& state, const CallMeta& meta) {
+    if (is(meta, HelperId::spin_lock)) {
+        return !state.lock.is_held() ||
+               env.reject<Slug::LockHeld>("locking two bpf_spin_locks is not allowed");
+    }
+    if (is(meta, HelperId::spin_unlock)) {
+        if (!state.lock.is_held()) {
+            return env.reject<Slug::LockHeld>("bpf_spin_unlock without taking a lock");
+        }
+        const Reg& value = state.reg(1);
+        return (state.lock.map == value.aux && state.lock.id == value.id) ||
+               env.reject<Slug::LockHeld>("bpf_spin_unlock of a different lock");
+    }
+    return !state.lock.is_held() || env.reject<Slug::CallInLock>("function call");
+}
+
+bool check_special(Env& env, const State& state, const CallMeta& meta) {
+    if (is(meta, HelperId::tail_call)) {
+        return check_nothing_held(env, state, "tail call");
+    }
+    if (is(meta, HelperId::get_local_storage)) {
+        return state.reg(2).is_null() ||
+               env.reject<Slug::BadArg>(2U, describe(state.reg(2)), 2U, meta.proto->name, "0");
+    }
+    return true;
+}
+
+// Registers.
+
+Reg lookup_result(Env& env, const CallMeta& meta) {
+    const MapSpec& map = env.map(meta.map);
+    Reg value = Reg::pointer(RegType::MapValue, meta.map.aux);
+    if (is(meta, HelperId::map_lookup_elem)) {
+        switch (map.type) {
+        case MapType::ArrayOfMaps:
+        case MapType::HashOfMaps:
+            value = Reg::pointer(RegType::ConstMapPtr, env.code.inner[meta.map.aux]);
+            break;
+        case MapType::Xskmap:
+            value = Reg::pointer(RegType::XdpSock);
+            break;
+        case MapType::Sockmap:
+        case MapType::Sockhash:
+            value = Reg::pointer(RegType::Socket);
+            break;
+        default: // values of all others are memory
+            break;
+        }
+    }
+    value.map_uid = meta.map.map_uid;
+    if (!meta.key_is_present || !is(meta, HelperId::map_lookup_elem)) {
+        value.flags = reg_flags::kMaybeNull;
+    }
+    value.id = env.fresh_id();
+    return value;
+}
+
+Reg maybe_null(Env& env, RegType type) {
+    Reg reg = Reg::pointer(type);
+    reg.flags = reg_flags::kMaybeNull;
+    reg.id = env.fresh_id();
+    return reg;
+}
+
+Scalar integer_result(const CallMeta& meta) {
+    constexpr std::int64_t kMaxErrno = 4095;
+    switch (HelperId(meta.id)) {
+    case HelperId::get_stack:
+    case HelperId::get_task_stack:
+    case HelperId::probe_read_str:
+    case HelperId::probe_read_kernel_str:
+    case HelperId::probe_read_user_str:
+        return Scalar::in_signed(-kMaxErrno, std::int64_t(meta.max_size));
+    case HelperId::get_smp_processor_id:
+        return Scalar::in(0, 8191);
+    default: // nothing is known of the others
+        return Scalar::unknown();
+    }
+}
+
+Reg result_of(Env& env, const CallMeta& meta) {
+    Reg value;
+    switch (meta.proto->ret) {
+    case RetType::Integer:
+        return Reg::scalar(integer_result(meta));
+    case RetType::Void:
+        return {};
+    case RetType::PtrToMapValueOrNull:
+        return lookup_result(env, meta);
+    case RetType::PtrToMapValue:
+        return Reg::pointer(RegType::MapValue, meta.map.aux);
+    case RetType::PtrToRingbufMemOrNull:
+        value = maybe_null(env, RegType::Mem);
+        value.flags |= reg_flags::kRingbuf;
+        value.aux = std::uint32_t(meta.alloc_size);
+        return value;
+    case RetType::PtrToMemOrNull:
+        value = maybe_null(env, RegType::Mem);
+        value.aux = meta.proto->ret_size;
+        return value;
+    case RetType::PtrToSocketOrNull:
+        return maybe_null(env, RegType::Socket);
+    case RetType::PtrToSockCommonOrNull:
+        return maybe_null(env, RegType::SockCommon);
+    case RetType::PtrToTcpSockOrNull:
+        return maybe_null(env, RegType::TcpSock);
+    case RetType::PtrToDynptrMemOrNull:
+    case RetType::PtrToBtfId:
+    case RetType::PtrToBtfIdOrNull:
+    case RetType::PtrToMemOrBtfId:
+    case RetType::PtrToMemOrBtfIdOrNull:
+        break; // check_helper() refuses them
+    }
+    std::unreachable();
+}
+
+bool is_supported(RetType ret) {
+    return ret != RetType::PtrToDynptrMemOrNull && ret != RetType::PtrToBtfId &&
+           ret != RetType::PtrToBtfIdOrNull && ret != RetType::PtrToMemOrBtfId &&
+           ret != RetType::PtrToMemOrBtfIdOrNull;
+}
+
+bool acquires(Env& env, const CallMeta& meta) {
+    if (is(meta, HelperId::map_lookup_elem)) {
+        const MapType type = env.map(meta.map).type;
+        return type == MapType::Sockmap || type == MapType::Sockhash;
+    }
+    return has(meta.proto->flags, HelperFlags::Acquires);
+}
+
+// sk_fullsock() and the like give another view of the same reference.
+bool is_cast(const CallMeta& meta) {
+    switch (HelperId(meta.id)) {
+    case HelperId::sk_fullsock:
+    case HelperId::tcp_sock:
+    case HelperId::skc_to_tcp_sock:
+    case HelperId::skc_to_tcp6_sock:
+    case HelperId::skc_to_udp6_sock:
+    case HelperId::skc_to_tcp_timewait_sock:
+    case HelperId::skc_to_tcp_request_sock:
+        return true;
+    default:
+        return false;
+    }
+}
+
+// Stack that arguments point to.
+
+void touch_memory(Env& env, State& state, const CallMeta& meta) {
+    for (unsigned i = 0; i < kMaxArgs; ++i) {
+        const Reg reg = state.reg(i + 1);
+        if (reg.type != RegType::Stack) {
+            continue;
+        }
+        const bool is_sized = i + 1 < kMaxArgs &&
+                              (meta.proto->args[i + 1] == ArgType::ConstSize ||
+                               meta.proto->args[i + 1] == ArgType::ConstSizeOrZero);
+        std::uint32_t size =
+            is_sized ? std::uint32_t(state.reg(i + 2).var.u64.max) : meta.proto->arg_sizes[i];
+        switch (meta.proto->args[i]) {
+        case ArgType::PtrToMapKey:
+            read_stack_region(env, state, reg, env.map(meta.map).key_size);
+            break;
+        case ArgType::PtrToMapValue:
+        case ArgType::PtrToMapValueOrNull:
+            read_stack_region(env, state, reg, env.map(meta.map).value_size);
+            break;
+        case ArgType::PtrToUninitMapValue:
+            clobber_stack(env, state, reg, env.map(meta.map).value_size);
+            break;
+        case ArgType::PtrToMem:
+        case ArgType::PtrToMemOrNull:
+            read_stack_region(env, state, reg, size);
+            break;
+        case ArgType::PtrToInt:
+        case ArgType::PtrToLong:
+            size = meta.proto->args[i] == ArgType::PtrToInt ? 4 : 8;
+            [[fallthrough]];
+        case ArgType::PtrToWritableMem:
+        case ArgType::PtrToWritableMemOrNull:
+            read_stack_region(env, state, reg, size);
+            clobber_stack(env, state, reg, size);
+            break;
+        case ArgType::PtrToUninitMem:
+            clobber_stack(env, state, reg, size);
+            break;
+        default: // not memory
+            break;
+        }
+    }
+}
+
+void demand_key(Env& env, const CallMeta& meta) {
+    if (meta.key_is_present) {
+        Places places;
+        places.add_slot(meta.key_frame, meta.key_slot);
+        env.path.demand(places);
+    }
+}
+
+void release(State& state, std::uint32_t ref) {
+    std::erase_if(state.refs, [ref](const Reference& held) { return held.id == ref; });
+    state.for_each_reg([ref](const Reg& reg) { return reg.ref == ref; },
+                       [](Reg& reg) { reg = Reg::unknown(); });
+}
+
+void update_lock(State& state, const CallMeta& meta) {
+    if (is(meta, HelperId::spin_lock)) {
+        state.lock = {.map = state.reg(1).aux, .id = state.reg(1).id};
+    } else if (is(meta, HelperId::spin_unlock)) {
+        state.lock = {};
+    }
+}
+
+} // namespace
+
+bool check_nothing_held(Env& env, const State& state, std::string_view what) {
+    if (state.lock.is_held()) {
+        return env.reject<Slug::LockHeld>(fmt::format("{} while a spin lock is held", what));
+    }
+    if (!state.refs.empty()) {
+        return env.reject<Slug::UnreleasedRef>(state.refs.back().insn);
+    }
+    return true;
+}
+
+bool check_helper(Env& env, const State& state, const Step& step, CallMeta& meta) {
+    meta.id = std::uint32_t(step.imm);
+    if (step.shape == isa::Shape::CallKfunc) {
+        return check_kfunc(env, state, step, meta);
+    }
+    meta.proto = prototype_of(env.code.program->type, meta.id, env.options);
+    if (meta.proto == nullptr) {
+        return env.reject<Slug::UnknownHelper>(meta.id);
+    }
+    if (!check_allowed(env, meta) || !check_args(env, state, meta)) {
+        return false;
+    }
+    if (!is_supported(meta.proto->ret)) {
+        return env.reject<Slug::UnsupportedHelper>(
+            meta.proto->name, "its result is a kernel object that is not tracked here");
+    }
+    return check_map(env, meta) && check_lock(env, state, meta) && check_special(env, state, meta);
+}
+
+bool check_kfunc(Env& env, const State& state, const Step& step, CallMeta& meta) {
+    const auto& externs = env.code.object->externs();
+    const std::size_t index = std::uint32_t(step.imm);
+    const std::string name =
+        index < externs.size() ? externs[index].name : fmt::format("#{}", index);
+    const Helper* host =
+        env.options.helpers != nullptr ? env.options.helpers->find(std::string_view(name)) : nullptr;
+    if (host == nullptr) {
+        return env.reject<Slug::UnsupportedKfunc>(name);
+    }
+    meta.id = 0;
+    meta.proto = &host->proto;
+    return check_args(env, state, meta) && check_lock(env, state, meta);
+}
+
+void transfer_helper(Env& env, State& state, const CallMeta& meta) {
+    update_lock(state, meta);
+    demand_key(env, meta);
+    touch_memory(env, state, meta);
+    Reg result = result_of(env, meta);
+    if (meta.releases) {
+        release(state, meta.ref);
+    }
+    if (acquires(env, meta)) {
+        result.ref = result.id;
+        state.refs.push_back({result.id, env.at});
+    } else if (is_cast(meta)) {
+        result.ref = meta.ref;
+    }
+    clobber_args(state);
+    state.own_top().regs[0] = result;
+    if (has(meta.proto->flags, HelperFlags::ChangesPacket)) {
+        forget_packets(state);
+    }
+}
+
+void clobber_args(State& state) {
+    Frame& frame = state.own_top();
+    for (unsigned r = 1; r <= kMaxArgs; ++r) {
+        frame.regs[r] = Reg{};
+    }
+}
+
+void forget_packets(State& state) {
+    state.for_each_reg(
+        [](const Reg& reg) { return reg.is_packet() || reg.type == RegType::PacketEnd; },
+        [](Reg& reg) { reg = Reg::unknown(); });
+}
+
+} // namespace ebpfvm::verifier
