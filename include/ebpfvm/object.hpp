@@ -26,6 +26,8 @@ struct SubprogParam {
     bool is_pointer = false;
     std::string pointee{};  ///< name of the type it points to; empty if it has none
     std::uint32_t size = 0; ///< bytes it points to; 0 if unknown
+    bool is_ctx = false;    ///< tagged as the program's context (__arg_ctx)
+    bool is_nonnull = false; ///< tagged __arg_nonnull
 
     bool operator==(const SubprogParam&) const = default;
 };

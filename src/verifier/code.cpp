@@ -175,8 +175,17 @@ void add_steps(const isa::DecodedProgram& decoded, Code& code) {
     }
 }
 
+bool calls_back(const Code& code, const Step& step, const VerifierOptions& options) {
+    if (step.shape != Shape::CallHelper) {
+        return false;
+    }
+    const HelperProto* proto =
+        prototype_of(code.program->type, std::uint32_t(step.imm), options);
+    return proto != nullptr && std::ranges::find(proto->args, ArgType::PtrToFunc) != proto->args.end();
+}
+
 // Where a called function returns to, paths meet that went through it differently.
-void mark_returns(Code& code) {
+void mark_returns(Code& code, const VerifierOptions& options) {
     for (std::uint32_t at = 0; at < code.steps.size(); ++at) {
         const Step& step = code.steps[at];
         if (step.next == 0) {
@@ -185,8 +194,32 @@ void mark_returns(Code& code) {
         if (step.shape == Shape::CallLocal && step.next < code.steps.size()) {
             code.steps[step.next].is_prune_point = true;
         }
-        if (step.shape == Shape::MayGoto) {
+        if (step.shape == Shape::MayGoto || calls_back(code, step, options)) {
             code.steps[at].is_prune_point = true;
+            code.steps[at].ends_by_itself = true;
+        }
+    }
+}
+
+// Subprograms that may move the packet, themselves or by what they call.
+void find_packet_changes(Code& code, const VerifierOptions& options) {
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (SubprogInfo& subprog : code.subprogs) {
+            for (std::uint32_t at = subprog.first; at < subprog.end && !subprog.changes_packet; ++at) {
+                const Step& step = code.steps[at];
+                bool changes = false;
+                if (step.shape == Shape::CallHelper && step.next != 0) {
+                    const HelperProto* proto = prototype_of(
+                        code.program->type, std::uint32_t(step.imm), options);
+                    changes = proto != nullptr && has(proto->flags, HelperFlags::ChangesPacket);
+                } else if (step.shape == Shape::CallLocal && step.next != 0) {
+                    changes = code.subprogs[code.subprog_at(step.target)].changes_packet;
+                }
+                if (changes) {
+                    subprog.changes_packet = changed = true;
+                }
+            }
         }
     }
 }
@@ -216,7 +249,8 @@ Expected<Code> prepare(const Object& object, const Program& program,
     add_subprogs(decoded, program, code);
     add_maps(object, code);
     add_steps(decoded, code);
-    mark_returns(code);
+    mark_returns(code, options);
+    find_packet_changes(code, options);
     return code;
 }
 

@@ -36,7 +36,7 @@ struct Rejection {
 class Env {
   public:
     Env(const Code& program, const VerifierOptions& verifier_options)
-        : code(program), options(verifier_options), path(program), stack_depth(program.subprogs.size(), 0) {}
+        : code(program), options(verifier_options), path(program), called(program.subprogs.size(), false), stack_depth(program.subprogs.size(), 0) {}
 
     /// Remembers why, and returns false so that checks can end with it.
     template <Slug slug, class... Args>
@@ -63,9 +63,11 @@ class Env {
 
     const Code& code;
     const VerifierOptions& options;
+    FramePool pool{};
     Path path;
     std::shared_ptr<const CtxLayout> ctx{}; ///< null: the type has no layout
     Rejection rejection{};
+    std::vector<bool> called{}; ///< global functions, by subprogram
     std::vector<std::uint32_t> stack_depth{}; ///< bytes used so far, by subprogram
     std::uint32_t at = 0; ///< slot of the current insn
 

@@ -23,7 +23,11 @@ PathMark Path::mark() const {
 
 void Path::rewind(const PathMark& mark) {
     while (nodes_.size() > mark.node_count) {
-        nodes_.back()->is_complete = true;
+        Node* node = nodes_.back();
+        node->is_complete = true;
+        if (!node->is_listed) {
+            retired_.push_back(node);
+        }
         nodes_.pop_back();
     }
     trace_.resize(mark.trace_size);
@@ -141,7 +145,10 @@ void exit_back(const TraceEntry& entry, Places& places, unsigned frame) {
         return;
     }
     const unsigned caller = frame - 1;
-    if (places.has_reg(caller, 0) && (entry.flags & TraceEntry::kEntered) == 0) {
+    if ((entry.flags & TraceEntry::kEntered) != 0) {
+        return; // a callback: its caller makes the same call again, with the same registers
+    }
+    if (places.has_reg(caller, 0)) {
         places.add_reg(frame, 0);
     }
     places.regs[caller] &= std::uint16_t(~kCallerSaved);

@@ -40,11 +40,9 @@ struct Node {
     std::uint32_t insn = 0;
     std::uint32_t trace_size = 0; ///< of the path when it was made
     bool is_complete = false;
+    bool is_listed = true; ///< states are compared with it
     /// The head of a loop whose body is verified once, for all turns.
     bool is_inductive = false;
-    /// It lies inside such a loop (or one of may_goto or a callback): demands that come around the
-    /// loop are not known, so all of it counts as demanded.
-    bool is_in_loop = false;
     Places precise{};        ///< values that later decisions relied on
     SlotMasks read{};        ///< slots that are read later
     SlotMasks written{};     ///< slots overwritten between the node before it on the path and it
@@ -86,6 +84,8 @@ class Path {
     [[nodiscard]] TraceEntry& last() { return trace_.back(); }
     [[nodiscard]] const std::vector<TraceEntry>& trace() const { return trace_; }
     [[nodiscard]] const std::vector<Node*>& nodes() const { return nodes_; }
+    /// Nodes that left the path and are not listed any more: nobody needs them.
+    [[nodiscard]] std::vector<Node*>& retired() { return retired_; }
 
     [[nodiscard]] PathMark mark() const;
     /// Goes back; nodes that leave the path are complete.
@@ -118,6 +118,7 @@ class Path {
     const Code& code_;
     std::vector<TraceEntry> trace_;
     std::vector<Node*> nodes_;
+    std::vector<Node*> retired_;
     std::vector<Places> links_;
     SlotMasks written_{};
 };

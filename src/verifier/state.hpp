@@ -34,6 +34,7 @@ struct StackSlot {
     [[nodiscard]] bool has_spill() const { return bytes[0] == ByteKind::Spill; }
     [[nodiscard]] unsigned spill_size() const;
     [[nodiscard]] bool is_all(ByteKind kind) const;
+    bool operator==(const StackSlot&) const = default;
     /// The spill becomes plain bytes of unknown content.
     void forget_spill();
 };

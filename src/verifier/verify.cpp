@@ -1,0 +1,100 @@
+// verify(): the pipeline of the verifier, on one screen.
+#include "ebpfvm/verifier.hpp"
+
+#include "prog/verify_ctx.hpp"
+#include "support/try.hpp"
+#include "verifier/explore.hpp"
+#include "verifier/report.hpp"
+#include "verifier/shape.hpp"
+
+#include <chrono>
+
+namespace ebpfvm {
+namespace verifier {
+namespace {
+
+State entry_state(Env& env) {
+    State state(env.pool);
+    Frame& frame = state.push_frame();
+    frame.regs[1] = Reg::pointer(RegType::Ctx);
+    return state;
+}
+
+// A global function is verified once, for all arguments that its signature allows.
+State global_state(Env& env, std::uint32_t subprog) {
+    State state(env.pool);
+    Frame& frame = state.push_frame();
+    frame.subprog = subprog;
+    const auto& params = env.code.subprogs[subprog].source->params;
+    for (std::size_t i = 0; i < params.size() && i < kMaxArgs; ++i) {
+        Reg& reg = frame.regs[i + 1];
+        if (!params[i].is_pointer) {
+            reg = Reg::unknown();
+        } else if (params[i].is_ctx) {
+            reg = Reg::pointer(RegType::Ctx);
+        } else {
+            reg = Reg::pointer(RegType::Mem, params[i].size);
+            reg.id = env.fresh_id();
+            if (!params[i].is_nonnull) {
+                reg.flags = reg_flags::kMaybeNull;
+            }
+        }
+    }
+    return state;
+}
+
+// The program, then each global function that it calls.
+bool explore_all(Env& env, VerifierStats& stats) {
+    if (!Explorer(env, stats).run(entry_state(env), 0)) {
+        return false;
+    }
+    std::vector<bool> done(env.called.size(), false);
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (std::uint32_t i = 1; i < env.called.size(); ++i) {
+            if (!env.called[i] || done[i]) {
+                continue;
+            }
+            done[i] = changed = true;
+            if (!check_signature(env, i) ||
+                !Explorer(env, stats).run(global_state(env, i), env.code.subprogs[i].first)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+void judge(Env& env, Report& report) {
+    const bool is_accepted = check_shape(env) && explore_all(env, report.stats) &&
+                             check_stack_depth(env, report.stats.stack);
+    report.stats.peak_bytes = std::max(report.stats.peak_bytes, env.pool.peak_bytes());
+    if (is_accepted) {
+        report.verdict = Verdict::Accept;
+        return;
+    }
+    report.diagnostic = diagnose(env);
+    report.verdict = verdict_of(report.diagnostic->slug);
+}
+
+} // namespace
+} // namespace verifier
+
+Expected<Report> verify(const Object& object, const Program& program,
+                        const VerifierOptions& options) {
+    const auto start = std::chrono::steady_clock::now();
+    Report report;
+    const auto code = verifier::prepare(object, program, options);
+    if (!code) {
+        report.diagnostic = Diagnostic{.slug = Slug::InvalidInsn, .message = code.error().message};
+        report.diagnostic->help = info(Slug::InvalidInsn).help;
+    } else {
+        verifier::Env env(*code, options);
+        verifier::judge(env, report);
+    }
+    report.stats.nanoseconds = std::uint64_t(
+        std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count());
+    return report;
+}
+
+} // namespace ebpfvm
