@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace ebpfvm {
@@ -92,6 +93,11 @@ struct MapUser {
 
 /// What a program may do with memory.
 enum class Access : std::uint8_t { None = 0, Read = 1, Write = 2, ReadWrite = 3 };
+
+/// Does `have` include all of `want`?
+[[nodiscard]] constexpr bool allows(Access have, Access want) {
+    return (std::to_underlying(have) & std::to_underlying(want)) == std::to_underlying(want);
+}
 
 /// Answer to: may this run touch these bytes of the map's memory?
 enum class MemoryState : std::uint8_t {

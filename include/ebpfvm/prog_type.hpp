@@ -35,6 +35,20 @@ enum class CtxFieldKind : std::uint8_t {
     PacketEnd,  ///< to the byte after its last
     PacketLen,  ///< number of bytes in the packet
     Bytes,      ///< any access inside it, as to an array of bytes (cb[])
+    SockCommonOrNull, ///< pointer to a bpf_sock of which programs see a part; null in engines
+    // Pointers that verifiers know, but no engine of this library gives:
+    SocketOrNull, ///< to a bpf_sock, or null
+    Socket,       ///< to a bpf_sock
+    FlowKeys,     ///< to a bpf_flow_keys
+    TpBuffer,     ///< to the buffer of a writable raw tracepoint
+    BtfObject,    ///< to a struct of the kernel: CtxField::btf
+};
+
+/// Where in a field loads of less than its size may begin.
+enum class CtxPart : std::uint8_t {
+    Aligned,   ///< where they are aligned to their own size
+    AtStart,   ///< at its first byte
+    Unaligned, ///< anywhere
 };
 
 /// One field of the struct that programs see, and where the host's struct has it.
@@ -48,6 +62,12 @@ struct CtxField {
     std::uint32_t host_off = 0; ///< in the host's struct (Scalar and Bytes)
     std::uint32_t host_size =
         0; ///< 1, 2, 4 or 8 (Bytes: any); values are zero extended or truncated
+    /// Sizes of loads and of stores that a verifier accepts, as a sum of 1, 2, 4 and 8. 0: what
+    /// `size` says. An array of words, such as user_ip6, is one field that is larger than they are.
+    std::uint8_t loads = 0;
+    std::uint8_t stores = 0;
+    CtxPart part = CtxPart::Aligned;
+    std::string btf{}; ///< of a BtfObject: "sk_buff"
 };
 
 /// Largest struct that programs see through a table of fields.
@@ -66,7 +86,7 @@ struct CtxLayout {
     bool has_packet = false;
     Access packet_access = Access::None; ///< right of programs on packet bytes
 
-    /// The field that holds [off, off + size), or nullptr.
+    /// The field that holds [off, off + size), or nullptr. Rights and alignment are not looked at.
     [[nodiscard]] const CtxField* find(std::uint64_t off, std::uint64_t size) const;
 };
 

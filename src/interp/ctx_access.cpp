@@ -41,6 +41,14 @@ std::optional<std::uint64_t> load_ctx(const RunState& state, std::uint64_t off,
                                                                         : packet.data_end;
         return reinterpret_cast<std::uintptr_t>(at);
     }
+    case CtxFieldKind::SockCommonOrNull: // a packet of the host's belongs to no socket
+        return is_whole ? std::optional<std::uint64_t>(0) : std::nullopt;
+    case CtxFieldKind::SocketOrNull:
+    case CtxFieldKind::Socket:
+    case CtxFieldKind::FlowKeys:
+    case CtxFieldKind::TpBuffer:
+    case CtxFieldKind::BtfObject:
+        return std::nullopt;
     case CtxFieldKind::Bytes:
         return read_sized(host_field(state, *field) + inside, size);
     case CtxFieldKind::PacketLen:

@@ -16,11 +16,6 @@ inline constexpr std::uint64_t kStackSize = 512; ///< bytes per frame
 inline constexpr unsigned kMaxTailCalls = 33;
 inline constexpr std::uint32_t kMaxMayGoto = 8U << 20; ///< the kernel's BPF_MAX_LOOPS, per frame
 
-/// Does the right `have` include `want`?
-[[nodiscard]] constexpr bool allows(Access have, Access want) {
-    return (std::to_underlying(have) & std::to_underlying(want)) == std::to_underlying(want);
-}
-
 /// What a local call must restore. The tail call count is per run, not per frame.
 struct Frame {
     const Code* code;

@@ -27,6 +27,31 @@ bool matches(std::string_view section, std::string_view name) {
                                (section[name.size()] == '/' || section[name.size()] == '.'));
 }
 
+// Where engines take the value of a field from.
+enum class Source : std::uint8_t { Host, Packet, Null, Nowhere };
+
+Source source_of(CtxFieldKind kind) {
+    switch (kind) {
+    case CtxFieldKind::Scalar:
+    case CtxFieldKind::Bytes:
+        return Source::Host;
+    case CtxFieldKind::Packet:
+    case CtxFieldKind::PacketMeta:
+    case CtxFieldKind::PacketEnd:
+    case CtxFieldKind::PacketLen:
+        return Source::Packet;
+    case CtxFieldKind::SockCommonOrNull:
+        return Source::Null;
+    case CtxFieldKind::SocketOrNull:
+    case CtxFieldKind::Socket:
+    case CtxFieldKind::FlowKeys:
+    case CtxFieldKind::TpBuffer:
+    case CtxFieldKind::BtfObject:
+        return Source::Nowhere;
+    }
+    std::unreachable();
+}
+
 Expected<void> check_field(const CtxLayout& layout, const CtxField& field, std::uint32_t end) {
     if (field.size == 0 || !fits(field.off, field.size, layout.size)) {
         return fail(Errc::InvalidArgument, "ctx {}: field {} at {} size {} does not fit size {}",
@@ -36,15 +61,17 @@ Expected<void> check_field(const CtxLayout& layout, const CtxField& field, std::
         return fail(Errc::InvalidArgument, "ctx {}: field {} at {} overlaps the one before it",
                     layout.name, field.name, field.off);
     }
-    const bool is_pointer = field.kind == CtxFieldKind::Packet ||
-                            field.kind == CtxFieldKind::PacketMeta ||
-                            field.kind == CtxFieldKind::PacketEnd;
-    const bool is_packet = is_pointer || field.kind == CtxFieldKind::PacketLen;
+    const Source source = source_of(field.kind);
+    if (source == Source::Nowhere) {
+        return fail(Errc::InvalidArgument, "ctx {}: field {}: no engine gives such a pointer",
+                    layout.name, field.name);
+    }
+    const bool is_packet = source == Source::Packet;
     if (is_packet && !layout.has_packet) {
         return fail(Errc::InvalidArgument, "ctx {}: field {} needs a packet", layout.name,
                     field.name);
     }
-    if (is_packet && field.access != Access::Read) {
+    if (source != Source::Host && field.access != Access::Read) {
         return fail(Errc::InvalidArgument, "ctx {}: field {} can only be read", layout.name,
                     field.name);
     }
@@ -53,8 +80,7 @@ Expected<void> check_field(const CtxLayout& layout, const CtxField& field, std::
         return fail(Errc::InvalidArgument, "ctx {}: field {}: sizes {} and {} are not 1, 2, 4 or 8",
                     layout.name, field.name, field.size, field.host_size);
     }
-    const bool is_in_host = !is_packet;
-    if (is_in_host && !fits(field.host_off, field.host_size, layout.host_size)) {
+    if (source == Source::Host && !fits(field.host_off, field.host_size, layout.host_size)) {
         return fail(Errc::InvalidArgument,
                     "ctx {}: field {} at {} size {} does not fit host size {}", layout.name,
                     field.name, field.host_off, field.host_size, layout.host_size);

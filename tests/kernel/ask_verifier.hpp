@@ -15,6 +15,7 @@ struct Question {
     std::vector<Insn> insns;
     std::uint32_t flags = 0; ///< BPF_F_...
     const char* license = "GPL";
+    std::uint32_t log_level = 1;
 };
 
 struct Answer {
@@ -39,7 +40,7 @@ inline Answer ask_verifier(const Question& question) {
     attr.insn_cnt = std::uint32_t(question.insns.size());
     attr.insns = address_of(question.insns.data());
     attr.license = address_of(question.license);
-    attr.log_level = 1;
+    attr.log_level = question.log_level;
     attr.log_size = std::uint32_t(log.size());
     attr.log_buf = address_of(log.data());
     const int result = bpf(BPF_PROG_LOAD, attr);
