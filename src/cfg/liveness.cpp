@@ -1,6 +1,8 @@
 // Which registers later code can still read: a backward dataflow over blocks, callees first known.
 #include "cfg/cfg.hpp"
 
+#include <utility>
+
 namespace ebpfvm::cfg {
 namespace {
 

@@ -4,6 +4,7 @@
 #include "cli/cmd_disasm.hpp"
 #include "cli/cmd_info.hpp"
 #include "cli/cmd_run.hpp"
+#include "cli/cmd_verify.hpp"
 #include "cli/exit_code.hpp"
 #include "support/try.hpp"
 
@@ -137,6 +138,24 @@ Action add_info(CLI::App& app, CLI::App*& command) {
     return [options](const Style& style) { return info_command(*options, style); };
 }
 
+Action add_verify(CLI::App& app, CLI::App*& command) {
+    command = add_command(app, "verify", "Judge whether programs are safe",
+                          "ebpfvm verify xdp_count.bpf.o");
+    auto options = std::make_shared<VerifyCommand>();
+    command->add_option("OBJ", options->objects, "ELF objects, bpft texts or bytecode")
+        ->required()
+        ->type_name("");
+    command->add_option("--prog", options->program, "only the program of this name")
+        ->type_name("NAME");
+    command->add_option("--type", options->type, "program type if the section names none")
+        ->type_name("TYPE");
+    command->add_flag("--json", options->json, "print one JSON object per program");
+    command->add_option("--max-explored", options->options.max_explored,
+                        "insns to explore at most, on all paths")
+        ->type_name("N");
+    return [options](const Style& style) { return verify_command(*options, style); };
+}
+
 Action add_conformance(CLI::App& app, CLI::App*& command) {
     command = add_command(app, "conformance", "Run tests of the bpf_conformance project",
                           "ebpfvm conformance bpf_conformance/tests");
@@ -187,7 +206,7 @@ int cli_main(int argc, char** argv) {
         ->type_name("WHEN");
 
     std::map<const CLI::App*, Action> actions;
-    for (const auto add : {add_run, add_disasm, add_asm, add_info, add_conformance}) {
+    for (const auto add : {add_run, add_disasm, add_asm, add_info, add_verify, add_conformance}) {
         CLI::App* command = nullptr;
         Action action = add(app, command);
         actions.emplace(command, std::move(action));

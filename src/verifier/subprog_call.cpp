@@ -15,6 +15,39 @@ bool is(const CallMeta& meta, HelperId id) {
     return meta.id == std::to_underlying(id);
 }
 
+// May the callee read and write `size` bytes there?
+bool check_pointed(Env& env, const State& state, unsigned number, std::uint32_t size,
+                   std::string_view function) {
+    Reg reg = state.reg(number);
+    reg.flags &= std::uint8_t(~reg_flags::kMaybeNull); // the callee checks
+    for (const Access access : {Access::Read, Access::Write}) {
+        const MemAccess range{.off = 0, .size = size, .access = access};
+        bool is_fine = false;
+        switch (reg.type) {
+        case RegType::Stack:
+            is_fine = check_stack_region(env, state, number, range);
+            break;
+        case RegType::MapValue:
+            is_fine = check_map_value(env, number, reg, range);
+            break;
+        case RegType::Mem:
+            is_fine = check_mem(env, number, reg, range);
+            break;
+        case RegType::Packet:
+        case RegType::PacketMeta:
+            is_fine = check_packet(env, number, reg, range);
+            break;
+        default: // not memory
+            return env.reject<Slug::CallArg>(number, describe(reg), number, function,
+                                             fmt::format("a pointer to {} bytes", size));
+        }
+        if (!is_fine) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool check_param(Env& env, const State& state, unsigned number, const SubprogParam& param,
                  std::string_view function) {
     const Reg& reg = state.reg(number);
