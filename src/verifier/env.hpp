@@ -50,6 +50,8 @@ class Env {
     }
 
     [[nodiscard]] std::uint32_t fresh_id() { return ++last_id_; }
+    [[nodiscard]] std::uint32_t fresh_pin() { return next_pin_++; }
+    [[nodiscard]] std::uint32_t next_pin() const { return next_pin_; }
     [[nodiscard]] const MapSpec& map(const Reg& reg) const { return *code.maps[reg.aux]; }
 
     /// The program's outcome depends on this register of the current frame.
@@ -73,6 +75,7 @@ class Env {
 
   private:
     std::uint32_t last_id_ = 0;
+    std::uint32_t next_pin_ = kFirstPin;
 };
 
 /// "packet of 14 bytes", "map_value_or_null", "scalar 0..255": a value in words.

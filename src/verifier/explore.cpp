@@ -23,14 +23,19 @@ bool Explorer::run(State state, std::uint32_t at) {
             }
             break;
         case Progress::Rejected:
-            return false;
+            if (!recover(state, at)) {
+                return false;
+            }
+            break;
         }
     }
 }
 
 Explorer::Progress Explorer::advance(State& state, std::uint32_t& at) {
     env_.at = at;
-    if (env_.code.steps[at].is_prune_point) {
+    if (skip_visit_) {
+        skip_visit_ = false;
+    } else if (env_.code.steps[at].is_prune_point) {
         switch (visit(state, at)) {
         case Visit::Explore:
             break;
@@ -199,6 +204,7 @@ bool Explorer::push(State state, std::uint32_t insn) {
 bool Explorer::take_pending(State& state, std::uint32_t& at) {
     if (pending_.empty()) {
         env_.path.rewind({});
+        confirm_guesses();
         return false;
     }
     Pending& next = pending_.back();
@@ -212,6 +218,7 @@ bool Explorer::take_pending(State& state, std::uint32_t& at) {
         env_.path.write_frame(state.depth() - 1);
     }
     pending_.pop_back();
+    confirm_guesses();
     for (Node* node : env_.path.retired()) {
         node->state.clear();
         free_nodes_.push_back(node);
@@ -221,7 +228,13 @@ bool Explorer::take_pending(State& state, std::uint32_t& at) {
 }
 
 bool Explorer::check_budget() {
+    constexpr std::uint64_t kGuessBudget = 20'000;
+    if (!guesses_.empty() && stats_.explored - guesses_.back().explored >
+                                 kGuessBudget + guesses_.back().explored) {
+        return env_.reject<Slug::TooManyInsns>(stats_.explored, busiest_place());
+    }
     if (stats_.explored >= env_.options.max_explored) {
+        guesses_.clear();
         return env_.reject<Slug::TooManyInsns>(stats_.explored, busiest_place());
     }
     if ((stats_.explored & 255) == 0) {

@@ -5,6 +5,7 @@
 #include "verifier/jmp.hpp"
 
 #include <deque>
+#include <optional>
 #include <vector>
 
 namespace ebpfvm::verifier {
@@ -12,7 +13,8 @@ namespace ebpfvm::verifier {
 class Explorer {
   public:
     Explorer(Env& env, VerifierStats& stats)
-        : env_(env), stats_(stats), by_insn_(env.code.steps.size()) {}
+        : env_(env), stats_(stats), by_insn_(env.code.steps.size()),
+          next_guess_(env.code.steps.size(), 0) {}
 
     /// Explores everything that `state` at slot `at` can lead to. False if a path ends in a
     /// rejection (env.rejection; the path to it is env.path).
@@ -21,6 +23,17 @@ class Explorer {
   private:
     enum class Progress : std::uint8_t { Continue, PathDone, Rejected };
     enum class Visit : std::uint8_t { Explore, Covered, Rejected };
+
+    /// A loop that is being verified once, for all turns, from a guessed state at its head.
+    struct Guess {
+        State real;             ///< how the head was reached, to go on with if the guess is wrong
+        Node* head;
+        PathMark mark;          ///< of the path when the head was reached
+        std::size_t pending;
+        std::size_t created;
+        std::uint64_t explored; ///< when it began
+        unsigned attempt;
+    };
 
     struct Pending {
         State state;
@@ -38,10 +51,27 @@ class Explorer {
     bool take_pending(State& state, std::uint32_t& at);
 
     Visit visit(State& state, std::uint32_t at);
+    Visit visit_open(Node& node, const State& state, const Step& step);
     void take_over(const Node& node);
+    void demand_all(const State& state);
+
+    // Loops.
+    [[nodiscard]] bool is_time_to_guess(const Node* last, const Step& step) const;
+    bool guess(State& state, const Node& last, std::uint32_t at);
+    void begin_guess(State& state, State guessed, Guess record, std::uint32_t first_pin,
+                     std::uint32_t turns);
+    [[nodiscard]] bool closes(Node& head, const State& state, const Step& step);
+    [[nodiscard]] bool makes_progress(Node& head, const State& state);
+    /// After a rejection: drops the innermost guess and goes on without it, or with a wider one.
+    /// False if there is none: the rejection stands.
+    bool recover(State& state, std::uint32_t& at);
+    void undo(const Guess& guess);
+    void confirm_guesses();
+
     bool is_worth_remembering(const Step& step) const;
     void remember(const State& state, std::uint32_t at);
     void drop_useless(std::vector<Node*>& nodes);
+    void discard(Node& node);
     Node* make_node();
     bool check_budget();
     [[nodiscard]] std::string busiest_place() const;
@@ -52,6 +82,13 @@ class Explorer {
     std::vector<std::vector<Node*>> by_insn_;
     std::deque<Node> nodes_;
     std::vector<Node*> free_nodes_;
+    std::vector<Guess> guesses_;
+    std::vector<Node*> created_;             // since the outermost guess began
+    std::vector<std::uint32_t> next_guess_;  // by slot: turns before another guess is worth it
+    std::vector<std::uint64_t> thresholds_;  // of widening; computed when first needed
+    std::optional<State> escaped_;           // the state that a guess did not cover
+    const Node* escaped_head_ = nullptr;     // of that guess
+    bool skip_visit_ = false;                // the current insn has been visited already
     std::uint64_t jumps_ = 0;
     std::uint64_t remembered_at_insn_ = 0;
     std::uint64_t remembered_at_jump_ = 0;

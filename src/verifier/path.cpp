@@ -3,6 +3,7 @@
 #include "verifier/path.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace ebpfvm::verifier {
 
@@ -71,11 +72,40 @@ void Path::read_slots(const SlotMasks& mask) {
     }
 }
 
+namespace {
+
+bool is_anything(const Reg& reg) {
+    return reg.is_scalar() && reg.id == 0 && reg.var.is_unknown();
+}
+
+// Of a value that may be any number nothing was relied on.
+void drop_unknown(const State& state, Places& places) {
+    for (unsigned f = 0; f < state.depth(); ++f) {
+        const Frame& frame = state.frame(f);
+        for (std::uint16_t left = places.regs[f]; left != 0; left &= std::uint16_t(left - 1)) {
+            const auto r = unsigned(std::countr_zero(left));
+            if (is_anything(frame.regs[r])) {
+                places.drop_reg(f, r);
+            }
+        }
+        for (std::uint64_t left = places.slots[f]; left != 0; left &= left - 1) {
+            const auto s = unsigned(std::countr_zero(left));
+            if (s >= frame.stack.size() || !frame.stack[s].has_spill() ||
+                is_anything(frame.stack[s].spilled)) {
+                places.drop_slot(f, s);
+            }
+        }
+    }
+}
+
+} // namespace
+
 void Path::demand(Places places) {
     std::size_t next_node = nodes_.size();
     for (std::size_t at = trace_.size();; --at) {
         while (next_node > 0 && nodes_[next_node - 1]->trace_size == at) {
             Node& node = *nodes_[--next_node];
+            drop_unknown(node.state, places);
             for (unsigned f = 0; f < kMaxFrames; ++f) {
                 places.regs[f] &= std::uint16_t(~node.precise.regs[f]);
                 node.precise.regs[f] |= places.regs[f];

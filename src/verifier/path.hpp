@@ -33,6 +33,16 @@ struct Places {
 /// Stack slots by frame.
 using SlotMasks = std::array<std::uint64_t, kMaxFrames>;
 
+/// A number that moves in one direction on every turn of a loop seen so far.
+struct Counter {
+    std::uint32_t id = 0;
+    std::int8_t direction = 0; ///< 0: no turn seen yet
+};
+
+/// Ids from here on name what changes in the turns of a loop; no renaming is allowed while it is
+/// verified, else turns without progress would look like turns with it.
+inline constexpr std::uint32_t kFirstPin = std::uint32_t{1} << 31;
+
 /// A remembered state. What follows it has been explored completely once `is_complete`; until then
 /// it lies on the current path.
 struct Node {
@@ -48,6 +58,12 @@ struct Node {
     SlotMasks written{};     ///< slots overwritten between the node before it on the path and it
     std::uint32_t hits = 0;
     std::uint32_t misses = 0;
+    std::uint32_t turns = 0; ///< how often the path had been here before
+    /// Inductive: ids given to what changes in a turn, [first_pin, end_pin).
+    std::uint32_t first_pin = 0;
+    std::uint32_t end_pin = 0;
+    /// Inductive: those of them that may prove that the loop ends.
+    std::vector<Counter> counters{};
 };
 
 /// One explored insn of the current path.

@@ -5,32 +5,69 @@
 #include <algorithm>
 
 namespace ebpfvm::verifier {
+namespace {
+
+bool is_useless(const Node& node) {
+    return !node.is_inductive && node.misses > node.hits * 3 + 3;
+}
+
+} // namespace
 
 Explorer::Visit Explorer::visit(State& state, std::uint32_t at) {
+    const Step& step = env_.code.steps[at];
     std::vector<Node*>& nodes = by_insn_[at];
     bool has_useless = false;
+    const Node* last = nullptr; // the turn before this one
     for (std::size_t i = nodes.size(); i-- > 0;) {
         Node& node = *nodes[i];
         if (!node.is_complete) {
-            if (covers(env_.code, node, state, Compare::Exact)) {
-                (void)env_.reject<Slug::InfiniteLoop>(at);
-                return Visit::Rejected;
+            if (!is_same_place(node.state, state)) {
+                continue;
             }
-            continue;
-        }
-        if (covers(env_.code, node, state, Compare::Demanded)) {
+            last = last == nullptr ? &node : last;
+            const Visit result = visit_open(node, state, step);
+            if (result != Visit::Explore) {
+                return result;
+            }
+        } else if (covers(env_.code, node, state, Compare::Demanded)) {
             ++node.hits;
             take_over(node);
             return Visit::Covered;
         }
         ++node.misses;
-        has_useless |= node.misses > node.hits * 3 + 3;
+        has_useless |= is_useless(node);
     }
+    const bool is_guess = is_time_to_guess(last, step) && guess(state, *last, at);
+    const std::uint32_t turns = last != nullptr ? last->turns + 1 : 0;
     if (has_useless) {
         drop_useless(nodes);
     }
-    if (is_worth_remembering(env_.code.steps[at])) {
+    if (!is_guess && (is_worth_remembering(step) || (turns == 0 && (step.is_loop_head || step.ends_by_itself)))) {
         remember(state, at);
+        env_.path.nodes().back()->turns = turns;
+    }
+    return Visit::Explore;
+}
+
+// A state on the path itself: a loop.
+Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step& step) {
+    if (node.is_inductive) {
+        if (closes(node, state, step)) {
+            demand_all(state);
+            return Visit::Covered;
+        }
+        escaped_ = state;
+        escaped_head_ = &node;
+        (void)env_.reject<Slug::InfiniteLoop>(env_.at);
+        return Visit::Rejected;
+    }
+    if (step.ends_by_itself && covers(env_.code, node, state, Compare::All)) {
+        demand_all(state);
+        return Visit::Covered;
+    }
+    if (!step.ends_by_itself && covers(env_.code, node, state, Compare::Exact)) {
+        (void)env_.reject<Slug::InfiniteLoop>(env_.at);
+        return Visit::Rejected;
     }
     return Visit::Explore;
 }
@@ -41,6 +78,24 @@ void Explorer::take_over(const Node& node) {
     if (!node.precise.empty()) {
         env_.path.demand(node.precise);
     }
+}
+
+// What the turns of a loop will demand of each other is not known yet: take it to be everything.
+void Explorer::demand_all(const State& state) {
+    SlotMasks slots{};
+    Places places;
+    for (unsigned f = 0; f < state.depth(); ++f) {
+        const Frame& frame = state.frame(f);
+        places.regs[f] = live_regs(env_.code, state, env_.at, f);
+        for (std::size_t s = 0; s < frame.stack.size(); ++s) {
+            slots[f] |= std::uint64_t{1} << s;
+            if (frame.stack[s].has_spill()) {
+                places.add_slot(f, unsigned(s));
+            }
+        }
+    }
+    env_.path.read_slots(slots);
+    env_.path.demand(places);
 }
 
 // Remembering costs, and so does every comparison with what is remembered.
@@ -57,6 +112,9 @@ void Explorer::remember(const State& state, std::uint32_t at) {
     node->insn = at;
     by_insn_[at].push_back(node);
     env_.path.enter(*node);
+    if (!guesses_.empty()) {
+        created_.push_back(node);
+    }
     ++stats_.states;
     stats_.peak_states = std::max<std::uint64_t>(stats_.peak_states, nodes_.size() - free_nodes_.size());
 }
@@ -73,14 +131,23 @@ Node* Explorer::make_node() {
 
 void Explorer::drop_useless(std::vector<Node*>& nodes) {
     std::erase_if(nodes, [this](Node* node) {
-        if (!node->is_complete || node->misses <= node->hits * 3 + 3) {
+        if (!is_useless(*node)) {
             return false;
         }
         node->is_listed = false;
-        node->state.clear();
-        free_nodes_.push_back(node);
+        if (node->is_complete) {
+            discard(*node);
+        }
         return true;
     });
+}
+
+// While a guess is open its nodes may be asked for; they are reused after it.
+void Explorer::discard(Node& node) {
+    node.state.clear();
+    if (guesses_.empty()) {
+        free_nodes_.push_back(&node);
+    }
 }
 
 } // namespace ebpfvm::verifier

@@ -12,10 +12,16 @@ namespace {
 // Ids are arbitrary names: equal up to renaming, and for numbers up to a common distance.
 class IdMap {
   public:
+    explicit IdMap(const Node& node)
+        : own_first_(node.first_pin), own_end_(node.end_pin) {}
+
     // Does `current` play the part of `old` everywhere?
     bool match(std::uint32_t old, std::uint32_t current, std::int64_t distance = 0) {
         if (old == 0) {
             return true;
+        }
+        if (old >= kFirstPin && !(old >= own_first_ && old < own_end_)) {
+            return old == current && distance == 0;
         }
         for (unsigned i = 0; i < count_; ++i) {
             if (pairs_[i].old == old) {
@@ -50,22 +56,19 @@ class IdMap {
     };
     std::array<Pair, 64> pairs_;
     unsigned count_ = 0;
+    std::uint32_t own_first_; // pins of the loop whose head the node is: its turns rename them
+    std::uint32_t own_end_;
 };
 
 class Covers {
   public:
     Covers(const Code& code, const Node& node, const State& state, Compare mode)
-        : code_(code), node_(node), old_(node.state), state_(state), mode_(mode) {}
+        : code_(code), node_(node), old_(node.state), state_(state), mode_(mode), ids_(node) {}
 
     bool run() {
-        if (old_.depth() != state_.depth() || old_.refs.size() != state_.refs.size() ||
+        if (!is_same_place(old_, state_) || old_.refs.size() != state_.refs.size() ||
             old_.lock.map != state_.lock.map) {
             return false;
-        }
-        for (unsigned f = 0; f + 1 < old_.depth(); ++f) {
-            if (old_.frame(f + 1).callsite != state_.frame(f + 1).callsite) {
-                return false;
-            }
         }
         for (unsigned f = old_.depth(); f-- > 0;) {
             if (!frame_covers(f)) {
@@ -84,9 +87,6 @@ class Covers {
     bool frame_covers(unsigned index) {
         const Frame& old = old_.frame(index);
         const Frame& now = state_.frame(index);
-        if (old.kind != now.kind) {
-            return false;
-        }
         // One and the same frame covers itself, but other frames may share its ids.
         std::uint16_t live = live_regs(code_, state_, node_.insn, index);
         for (; live != 0; live &= std::uint16_t(live - 1)) {
@@ -114,17 +114,25 @@ class Covers {
             if (!is_precise) {
                 return true;
             }
-            return leq(now.var, old.var) &&
-                   ids_.match(old.id, now.id, std::int64_t{now.off} - old.off);
+            return leq(now.var, old.var) && links_cover(old, now);
         case RegType::Packet:
         case RegType::PacketMeta:
             return packet_covers(old, now);
         default: // all other pointers
             break;
         }
-        return old.off == now.off && old.aux == now.aux && old.frame == now.frame &&
-               leq(now.var, old.var) && ids_.match(old.id, now.id) &&
+        return old.aux == now.aux && old.frame == now.frame && offset_covers(old, now) &&
+               ids_.match(old.id, now.id) &&
                ids_.match(old.map_uid, now.map_uid) && ids_.match_ref(old.ref, now.ref);
+    }
+
+    // Constants stand in a known distance to each other without an id.
+    bool links_cover(const Reg& old, const Reg& now) {
+        constexpr std::uint32_t kConstants = kFirstPin - 1;
+        if (old.id != 0 && now.id == 0 && now.var.is_constant()) {
+            return ids_.match(old.id, kConstants, std::int64_t(now.var.value()) - old.off);
+        }
+        return ids_.match(old.id, now.id, std::int64_t{now.off} - old.off);
     }
 
     // Something that may be null covers both what it is without that, and null.
@@ -146,7 +154,19 @@ class Covers {
         if (old_at_end ? old.aux != now.aux : (!now_at_end && old.aux > now.aux) || (now_at_end && old.aux > 0)) {
             return false;
         }
-        return old.off == now.off && leq(now.var, old.var) && ids_.match(old.id, now.id);
+        return offset_covers(old, now) && ids_.match(old.id, now.id);
+    }
+
+    static bool offset_covers(const Reg& old, const Reg& now) {
+        if (old.off == now.off) {
+            return leq(now.var, old.var);
+        }
+        if (old.is_packet() || old.var.is_constant()) {
+            return false;
+        }
+        const auto distance = std::uint64_t(std::int64_t{now.off} - old.off);
+        return leq(apply(isa::AluOp::Add, isa::Width::W64, now.var, Scalar::constant(distance)),
+                   old.var);
     }
 
     bool stack_covers(unsigned index, const Frame& old, const Frame& now) {
@@ -177,7 +197,7 @@ class Covers {
                 !(now.has_spill() && now.spilled.is_null())) {
                 return false;
             }
-            if (was != ByteKind::Zero && now.has_spill() && now.spilled.is_pointer()) {
+            if (was == ByteKind::Misc && now.has_spill() && now.spilled.is_pointer()) {
                 return false; // a load would give a pointer, not a number
             }
         }
@@ -227,6 +247,18 @@ std::uint16_t live_regs(const Code& code, const State& state, std::uint32_t insn
         return call.live & 0x3ff; // it is made again
     }
     return code.steps[call.next].live & kCalleeSaved;
+}
+
+bool is_same_place(const State& a, const State& b) {
+    if (a.depth() != b.depth()) {
+        return false;
+    }
+    for (unsigned f = 1; f < a.depth(); ++f) {
+        if (a.frame(f).callsite != b.frame(f).callsite || a.frame(f).kind != b.frame(f).kind) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool covers(const Code& code, const Node& node, const State& state, Compare mode) {

@@ -14,6 +14,9 @@ enum class Compare : std::uint8_t {
 /// True if whatever was (or will be) found of `node.state` holds for `state` at the same insn.
 [[nodiscard]] bool covers(const Code& code, const Node& node, const State& state, Compare mode);
 
+/// Do the states (of one insn) have the same chain of calls?
+[[nodiscard]] bool is_same_place(const State& a, const State& b);
+
 /// Registers of frame `index` that may be read from the state's position on.
 [[nodiscard]] std::uint16_t live_regs(const Code& code, const State& state, std::uint32_t insn,
                                       unsigned index);
