@@ -2,6 +2,7 @@
 #pragma once
 
 #include "verifier/domains/range.hpp"
+#include "verifier/domains/tnum.hpp"
 
 #include <bit>
 #include <cstdint>
@@ -16,13 +17,6 @@ inline constexpr unsigned kWidth = unsigned(std::numeric_limits<U>::digits);
 template <class U>
 [[nodiscard]] constexpr Bounds<U> both(Bounds<U> a, const Bounds<U>& b) {
     return disjoint(a.u, b.u) || disjoint(a.s, b.s) ? a : (void(meet(a, b)), a);
-}
-
-/// Whether the unsigned and the signed range are one and the same arc (of a reduced value).
-template <class U>
-[[nodiscard]] constexpr bool has_one_sign(const Bounds<U>& b) {
-    using S = typename Bounds<U>::S;
-    return S(b.u.min) <= S(b.u.max);
 }
 
 /// The arc that begins at `first` and has first_length + second_length further residues.
@@ -90,10 +84,24 @@ template <class U>
     return {S(~max), max};
 }
 
+/// The low `n` bits, n in 1..width.
+template <class U>
+[[nodiscard]] constexpr Bounds<U> low_bits(unsigned n, const Bounds<U>& a) {
+    const U mask = U(low_mask(n));
+    const auto low = [mask](U first, U last) {
+        const bool wraps = U(last - first) > mask || U(first & mask) > U(last & mask);
+        return wraps ? Bounds<U>::of({0, mask}) : Bounds<U>::of({U(first & mask), U(last & mask)});
+    };
+    return both(low(a.u.min, a.u.max), low(U(a.s.min), U(a.s.max)));
+}
+
 // x + y == (x & y) + (x | y) and |x - y| <= x ^ y <= x | y bound each by sums and differences.
 
 template <class U>
 [[nodiscard]] constexpr Bounds<U> bit_and(const Bounds<U>& a, const Bounds<U>& b) {
+    if (b.u.is_constant() && (b.u.min & U(b.u.min + 1)) == 0) {
+        return low_bits(unsigned(std::bit_width(b.u.min)), a);
+    }
     const U sum = U(a.u.min + b.u.min);
     const U min = sum < a.u.min ? U(sum + 1) : U{0};
     return {{min, std::min(a.u.max, b.u.max)}, sign_extended(a, b)};

@@ -67,6 +67,13 @@ struct Bounds {
     constexpr bool operator==(const Bounds&) const = default;
 };
 
+/// Whether both ranges of a reduced value are one and the same arc.
+template <class U>
+[[nodiscard]] constexpr bool has_one_sign(const Bounds<U>& b) {
+    using S = typename Bounds<U>::S;
+    return S(b.u.min) <= S(b.u.max);
+}
+
 template <class U>
 [[nodiscard]] constexpr bool meet(Bounds<U>& a, const Bounds<U>& b) {
     const bool unsigned_left = meet(a.u, b.u);
@@ -81,7 +88,7 @@ template <class U>
 [[nodiscard]] constexpr bool reduce(Bounds<U>& b) {
     using S = typename Bounds<U>::S;
     constexpr U kSign = Bounds<U>::kSign;
-    if (S(b.u.min) <= S(b.u.max)) { // one half
+    if (has_one_sign(b)) {
         if (!meet(b.s, {S(b.u.min), S(b.u.max)})) {
             return false;
         }
