@@ -9,9 +9,6 @@
 
 namespace ebpfvm::verifier {
 
-template <class U>
-inline constexpr unsigned kWidth = unsigned(std::numeric_limits<U>::digits);
-
 /// a intersected with b, both of which hold: if they contradict each other, the operands were empty
 /// and any answer will do.
 template <class U>

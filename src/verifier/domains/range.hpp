@@ -45,12 +45,15 @@ template <class T>
 }
 static_assert(Lattice<Range<unsigned>> && Lattice<Range<int>>);
 
+template <class U>
+inline constexpr unsigned kWidth = unsigned(std::numeric_limits<U>::digits);
+
 /// The same words seen unsigned and signed. Each is an arc of the circle of residues: the unsigned
 /// one does not cross 0, the signed one does not cross the sign boundary.
 template <std::unsigned_integral U>
 struct Bounds {
     using S = std::make_signed_t<U>;
-    static constexpr U kSign = U(U{1} << (std::numeric_limits<U>::digits - 1));
+    static constexpr U kSign = U(U{1} << (kWidth<U> - 1));
 
     Range<U> u;
     Range<S> s;

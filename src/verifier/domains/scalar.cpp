@@ -97,17 +97,25 @@ bool narrow_half(Bounds<u32>& half, u64 first, u64 last) {
 }
 
 /// One round of refinement, and whether another may find more.
+///
+/// In this order a round misses nothing but what follows from its last change of `word`: the ends
+/// of ranges are members of the old bits and of the prefixes, hence of the new bits.
 [[gnu::always_inline]] inline Change reduce_round(Tnum& bits, Bounds<u64>& word,
                                                   Bounds<u32>& half) {
-    if (!reduce(word) || !narrow_half(half, word.u.min, word.u.max) ||
+    if (!reduce(word) || (~bits.mask != 0 && narrow(word, bits) == Change::Empty) ||
+        !narrow_half(half, word.u.min, word.u.max) ||
         (!has_one_sign(word) && !narrow_half(half, u64(word.s.min), u64(word.s.max))) ||
-        !reduce(half)) {
+        !reduce(half) || (~bits.mask != 0 && narrow(half, truncate(32, bits)) == Change::Empty)) {
         return Change::Empty;
     }
+    const bool had_bits = ~bits.mask != 0;
     Change change = half == Bounds<u32>::unknown() ? Change::None : narrow(word, LowHalf{half});
+    if (change == Change::Some && !had_bits && word.u.max - word.u.min > kLow &&
+        u64(word.s.max) - u64(word.s.min) > kLow) {
+        change = Change::None;
+    }
     // A range of both signs says nothing about any bit.
-    if (change == Change::Empty ||
-        (has_one_sign(word) && !meet(bits, Tnum::around(word.u.min, word.u.max)))) {
+    if (has_one_sign(word) && !meet(bits, Tnum::around(word.u.min, word.u.max))) {
         return Change::Empty;
     }
     if (has_one_sign(half)) {
@@ -115,9 +123,6 @@ bool narrow_half(Bounds<u32>& half, u64 first, u64 last) {
         if (!meet(bits, {around_half.value, around_half.mask | kHigh})) {
             return Change::Empty;
         }
-    }
-    if (~bits.mask != 0) {
-        change = std::max({change, narrow(word, bits), narrow(half, truncate(32, bits))});
     }
     return change;
 }
