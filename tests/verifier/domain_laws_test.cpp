@@ -57,6 +57,8 @@ TEST(DomainLaws, ReduceKeepsEveryMember) {
         Scalar reduced = a.set;
         ASSERT_TRUE(reduce(reduced) && is_well_formed(reduced)) << text(a.set);
         EXPECT_TRUE(leq(reduced, a.set)) << text(a.set) << text(reduced);
+        Scalar twice = reduced;
+        EXPECT_TRUE(reduce(twice) && twice == reduced) << text(reduced) << text(twice);
         for (const std::uint64_t x : a.members) {
             ASSERT_TRUE(reduced.contains(x)) << text(a.set) << " lost " << std::hex << x;
         }
