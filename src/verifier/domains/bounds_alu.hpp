@@ -9,18 +9,21 @@
 
 namespace ebpfvm::verifier {
 
-/// a intersected with b, both of which hold: if they contradict each other, the operands were empty
-/// and any answer will do.
+/// a intersected with b, both of which hold. If they contradict each other the operands were empty:
+/// what comes out is inverted, and reduce() finds nothing in it.
 template <class U>
-[[nodiscard]] constexpr Bounds<U> both(Bounds<U> a, const Bounds<U>& b) {
-    return disjoint(a.u, b.u) || disjoint(a.s, b.s) ? a : (void(meet(a, b)), a);
+[[nodiscard]] constexpr Bounds<U> both(const Bounds<U>& a, const Bounds<U>& b) {
+    return {{std::max(a.u.min, b.u.min), std::min(a.u.max, b.u.max)},
+            {std::max(a.s.min, b.s.min), std::min(a.s.max, b.s.max)}};
 }
 
 /// The arc that begins at `first` and has first_length + second_length further residues.
 template <class U>
 [[nodiscard]] constexpr Bounds<U> sum_of_arcs(U first, U first_length, U second_length) {
     const U length = U(first_length + second_length);
-    return length < first_length ? Bounds<U>::unknown() : Bounds<U>::arc(first, U(first + length));
+    const bool is_all = length < first_length;
+    return Bounds<U>::arc(is_all ? U{0} : first,
+                          is_all ? std::numeric_limits<U>::max() : U(first + length));
 }
 template <class T, class U = std::make_unsigned_t<T>>
 [[nodiscard]] constexpr U length(const Range<T>& r) {
@@ -29,19 +32,20 @@ template <class T, class U = std::make_unsigned_t<T>>
 
 template <class U>
 [[nodiscard]] constexpr Bounds<U> add(const Bounds<U>& a, const Bounds<U>& b) {
-    const Bounds<U> sum = sum_of_arcs(U(a.u.min + b.u.min), length(a.u), length(b.u));
-    if (has_one_sign(a) && has_one_sign(b)) {
-        return sum;
+    Bounds<U> sum = sum_of_arcs(U(a.u.min + b.u.min), length(a.u), length(b.u));
+    if (!has_one_sign(a) || !has_one_sign(b)) {
+        sum = both(sum, sum_of_arcs(U(U(a.s.min) + U(b.s.min)), length(a.s), length(b.s)));
     }
-    return both(sum, sum_of_arcs(U(U(a.s.min) + U(b.s.min)), length(a.s), length(b.s)));
+    return sum;
 }
 template <class U>
 [[nodiscard]] constexpr Bounds<U> sub(const Bounds<U>& a, const Bounds<U>& b) {
-    const Bounds<U> difference = sum_of_arcs(U(a.u.min - b.u.max), length(a.u), length(b.u));
-    if (has_one_sign(a) && has_one_sign(b)) {
-        return difference;
+    Bounds<U> difference = sum_of_arcs(U(a.u.min - b.u.max), length(a.u), length(b.u));
+    if (!has_one_sign(a) || !has_one_sign(b)) {
+        difference =
+            both(difference, sum_of_arcs(U(U(a.s.min) - U(b.s.max)), length(a.s), length(b.s)));
     }
-    return both(difference, sum_of_arcs(U(U(a.s.min) - U(b.s.max)), length(a.s), length(b.s)));
+    return difference;
 }
 
 __extension__ typedef unsigned __int128 Uint128;

@@ -61,10 +61,14 @@ struct Bounds {
     static constexpr Bounds unknown() { return {Range<U>::unknown(), Range<S>::unknown()}; }
     static constexpr Bounds of(Range<U> u) { return {u, Range<S>::unknown()}; }
     static constexpr Bounds of_signed(Range<S> s) { return {Range<U>::unknown(), s}; }
-    /// The residues from `first` up to `last`, which may be the smaller number.
+    /// The residues from `first` up to `last`, which may be the smaller number. Selects numbers,
+    /// not ranges, which would go through memory in the hottest path of all.
     static constexpr Bounds arc(U first, U last) {
-        return {first <= last ? Range<U>{first, last} : Range<U>::unknown(),
-                S(first) <= S(last) ? Range<S>{S(first), S(last)} : Range<S>::unknown()};
+        constexpr Bounds kAll = unknown();
+        const bool is_range = first <= last;
+        const bool is_signed_range = S(first) <= S(last);
+        return {{is_range ? first : kAll.u.min, is_range ? last : kAll.u.max},
+                {is_signed_range ? S(first) : kAll.s.min, is_signed_range ? S(last) : kAll.s.max}};
     }
 
     constexpr bool operator==(const Bounds&) const = default;

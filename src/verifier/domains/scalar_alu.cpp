@@ -138,8 +138,8 @@ template <class F>
     }
     const Bounds<u64> word = f(bounds<u64>(dst), bounds<u64>(src));
     Bounds<u32> half = Bounds<u32>::unknown();
-    // Where nothing reaches the high half, the bounds of the low one are those of the word.
-    if (word.u.max > low_mask(31) || dst.u64.max > low_mask(31) || src.u64.max > low_mask(31)) {
+    // Of operands below 2^31 the low half of the result has no bounds but those of the word.
+    if (dst.u64.max > low_mask(31) || src.u64.max > low_mask(31)) {
         half = f(bounds<u32>(dst), bounds<u32>(src));
     }
     return reduced(f(dst.bits, src.bits), word, half);
