@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <numeric>
 #include <random>
 #include <sstream>
 #include <string>
@@ -33,8 +34,16 @@ inline void PrintTo(const Scalar& s, std::ostream* out) {
 inline constexpr std::array<std::uint64_t, 5> kWindows = {0, (1ull << 31) - 8, (1ull << 32) - 8,
                                                           (1ull << 63) - 8, ~std::uint64_t{0} - 7};
 
-/// Every interval and every tnum of the 16 words from `base`; all at least `stride` apart.
-inline std::vector<Sample> window(std::uint64_t base, unsigned stride = 1) {
+enum class Density : std::uint8_t { All, Some };
+
+/// Every interval and every tnum of the 16 words from `base`, or those whose numbers are at or next
+/// to an end or the middle, where the wrap-around is.
+inline std::vector<Sample> window(std::uint64_t base, Density density) {
+    std::vector<unsigned> points = {0, 3, 7, 8, 9, 15};
+    if (density == Density::All) {
+        points.resize(16);
+        std::iota(points.begin(), points.end(), 0u);
+    }
     std::vector<Sample> samples;
     const auto keep = [&](const Scalar& set) {
         Sample sample{set, {}};
@@ -52,16 +61,19 @@ inline std::vector<Sample> window(std::uint64_t base, unsigned stride = 1) {
             samples.push_back(std::move(sample));
         }
     };
-    for (unsigned first = 0; first < 16; first += stride) {
-        for (unsigned last = first; last < 16; last += stride) {
+    for (const unsigned first : points) {
+        for (const unsigned last : points) {
+            if (first > last) {
+                continue;
+            }
             const std::uint64_t min = base + first;
             const std::uint64_t max = base + last;
             keep(min <= max ? Scalar::in(min, max)
                             : Scalar::in_signed(std::int64_t(min), std::int64_t(max)));
         }
     }
-    for (std::uint64_t mask = 0; mask < 16; mask += stride) {
-        for (std::uint64_t value = 0; value < 16; value += stride) {
+    for (const unsigned mask : points) {
+        for (const unsigned value : points) {
             if ((value & mask) == 0) {
                 Scalar set = Scalar::unknown();
                 set.bits = {((base + 8) & ~std::uint64_t{15}) | value, mask};
@@ -73,10 +85,10 @@ inline std::vector<Sample> window(std::uint64_t base, unsigned stride = 1) {
     }
     return samples;
 }
-inline std::vector<Sample> windows(unsigned stride = 1) {
+inline std::vector<Sample> windows(Density density) {
     std::vector<Sample> all;
     for (const std::uint64_t base : kWindows) {
-        for (Sample& sample : window(base, stride)) {
+        for (Sample& sample : window(base, density)) {
             all.push_back(std::move(sample));
         }
     }

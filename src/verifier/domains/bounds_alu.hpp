@@ -2,34 +2,28 @@
 #pragma once
 
 #include "verifier/domains/range.hpp"
+#include "verifier/domains/tnum.hpp"
 
 #include <bit>
 #include <cstdint>
 
 namespace ebpfvm::verifier {
 
+/// a intersected with b, both of which hold. If they contradict each other the operands were empty:
+/// what comes out is inverted, and reduce() finds nothing in it.
 template <class U>
-inline constexpr unsigned kWidth = unsigned(std::numeric_limits<U>::digits);
-
-/// a intersected with b, both of which hold: if they contradict each other, the operands were empty
-/// and any answer will do.
-template <class U>
-[[nodiscard]] constexpr Bounds<U> both(Bounds<U> a, const Bounds<U>& b) {
-    return disjoint(a.u, b.u) || disjoint(a.s, b.s) ? a : (void(meet(a, b)), a);
-}
-
-/// Whether the unsigned and the signed range are one and the same arc (of a reduced value).
-template <class U>
-[[nodiscard]] constexpr bool has_one_sign(const Bounds<U>& b) {
-    using S = typename Bounds<U>::S;
-    return S(b.u.min) <= S(b.u.max);
+[[nodiscard]] constexpr Bounds<U> both(const Bounds<U>& a, const Bounds<U>& b) {
+    return {{std::max(a.u.min, b.u.min), std::min(a.u.max, b.u.max)},
+            {std::max(a.s.min, b.s.min), std::min(a.s.max, b.s.max)}};
 }
 
 /// The arc that begins at `first` and has first_length + second_length further residues.
 template <class U>
 [[nodiscard]] constexpr Bounds<U> sum_of_arcs(U first, U first_length, U second_length) {
     const U length = U(first_length + second_length);
-    return length < first_length ? Bounds<U>::unknown() : Bounds<U>::arc(first, U(first + length));
+    const bool is_all = length < first_length;
+    return Bounds<U>::arc(is_all ? U{0} : first,
+                          is_all ? std::numeric_limits<U>::max() : U(first + length));
 }
 template <class T, class U = std::make_unsigned_t<T>>
 [[nodiscard]] constexpr U length(const Range<T>& r) {
@@ -38,19 +32,20 @@ template <class T, class U = std::make_unsigned_t<T>>
 
 template <class U>
 [[nodiscard]] constexpr Bounds<U> add(const Bounds<U>& a, const Bounds<U>& b) {
-    const Bounds<U> sum = sum_of_arcs(U(a.u.min + b.u.min), length(a.u), length(b.u));
-    if (has_one_sign(a) && has_one_sign(b)) {
-        return sum;
+    Bounds<U> sum = sum_of_arcs(U(a.u.min + b.u.min), length(a.u), length(b.u));
+    if (!has_one_sign(a) || !has_one_sign(b)) {
+        sum = both(sum, sum_of_arcs(U(U(a.s.min) + U(b.s.min)), length(a.s), length(b.s)));
     }
-    return both(sum, sum_of_arcs(U(U(a.s.min) + U(b.s.min)), length(a.s), length(b.s)));
+    return sum;
 }
 template <class U>
 [[nodiscard]] constexpr Bounds<U> sub(const Bounds<U>& a, const Bounds<U>& b) {
-    const Bounds<U> difference = sum_of_arcs(U(a.u.min - b.u.max), length(a.u), length(b.u));
-    if (has_one_sign(a) && has_one_sign(b)) {
-        return difference;
+    Bounds<U> difference = sum_of_arcs(U(a.u.min - b.u.max), length(a.u), length(b.u));
+    if (!has_one_sign(a) || !has_one_sign(b)) {
+        difference =
+            both(difference, sum_of_arcs(U(U(a.s.min) - U(b.s.max)), length(a.s), length(b.s)));
     }
-    return both(difference, sum_of_arcs(U(U(a.s.min) - U(b.s.max)), length(a.s), length(b.s)));
+    return difference;
 }
 
 __extension__ typedef unsigned __int128 Uint128;
@@ -90,10 +85,24 @@ template <class U>
     return {S(~max), max};
 }
 
+/// The low `n` bits, n in 1..width.
+template <class U>
+[[nodiscard]] constexpr Bounds<U> low_bits(unsigned n, const Bounds<U>& a) {
+    const U mask = U(low_mask(n));
+    const auto low = [mask](U first, U last) {
+        const bool wraps = U(last - first) > mask || U(first & mask) > U(last & mask);
+        return wraps ? Bounds<U>::of({0, mask}) : Bounds<U>::of({U(first & mask), U(last & mask)});
+    };
+    return both(low(a.u.min, a.u.max), low(U(a.s.min), U(a.s.max)));
+}
+
 // x + y == (x & y) + (x | y) and |x - y| <= x ^ y <= x | y bound each by sums and differences.
 
 template <class U>
 [[nodiscard]] constexpr Bounds<U> bit_and(const Bounds<U>& a, const Bounds<U>& b) {
+    if (b.u.is_constant() && (b.u.min & U(b.u.min + 1)) == 0) {
+        return low_bits(unsigned(std::bit_width(b.u.min)), a);
+    }
     const U sum = U(a.u.min + b.u.min);
     const U min = sum < a.u.min ? U(sum + 1) : U{0};
     return {{min, std::min(a.u.max, b.u.max)}, sign_extended(a, b)};

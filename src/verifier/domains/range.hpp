@@ -45,12 +45,15 @@ template <class T>
 }
 static_assert(Lattice<Range<unsigned>> && Lattice<Range<int>>);
 
+template <class U>
+inline constexpr unsigned kWidth = unsigned(std::numeric_limits<U>::digits);
+
 /// The same words seen unsigned and signed. Each is an arc of the circle of residues: the unsigned
 /// one does not cross 0, the signed one does not cross the sign boundary.
 template <std::unsigned_integral U>
 struct Bounds {
     using S = std::make_signed_t<U>;
-    static constexpr U kSign = U(U{1} << (std::numeric_limits<U>::digits - 1));
+    static constexpr U kSign = U(U{1} << (kWidth<U> - 1));
 
     Range<U> u;
     Range<S> s;
@@ -58,14 +61,25 @@ struct Bounds {
     static constexpr Bounds unknown() { return {Range<U>::unknown(), Range<S>::unknown()}; }
     static constexpr Bounds of(Range<U> u) { return {u, Range<S>::unknown()}; }
     static constexpr Bounds of_signed(Range<S> s) { return {Range<U>::unknown(), s}; }
-    /// The residues from `first` up to `last`, which may be the smaller number.
+    /// The residues from `first` up to `last`, which may be the smaller number. Selects numbers,
+    /// not ranges, which would go through memory in the hottest path of all.
     static constexpr Bounds arc(U first, U last) {
-        return {first <= last ? Range<U>{first, last} : Range<U>::unknown(),
-                S(first) <= S(last) ? Range<S>{S(first), S(last)} : Range<S>::unknown()};
+        constexpr Bounds kAll = unknown();
+        const bool is_range = first <= last;
+        const bool is_signed_range = S(first) <= S(last);
+        return {{is_range ? first : kAll.u.min, is_range ? last : kAll.u.max},
+                {is_signed_range ? S(first) : kAll.s.min, is_signed_range ? S(last) : kAll.s.max}};
     }
 
     constexpr bool operator==(const Bounds&) const = default;
 };
+
+/// Whether both ranges of a reduced value are one and the same arc.
+template <class U>
+[[nodiscard]] constexpr bool has_one_sign(const Bounds<U>& b) {
+    using S = typename Bounds<U>::S;
+    return S(b.u.min) <= S(b.u.max);
+}
 
 template <class U>
 [[nodiscard]] constexpr bool meet(Bounds<U>& a, const Bounds<U>& b) {
@@ -81,7 +95,7 @@ template <class U>
 [[nodiscard]] constexpr bool reduce(Bounds<U>& b) {
     using S = typename Bounds<U>::S;
     constexpr U kSign = Bounds<U>::kSign;
-    if (S(b.u.min) <= S(b.u.max)) { // one half
+    if (has_one_sign(b)) {
         if (!meet(b.s, {S(b.u.min), S(b.u.max)})) {
             return false;
         }

@@ -14,8 +14,16 @@ using s64 = std::int64_t;
 constexpr u64 kLow = 0xffff'ffff;
 constexpr u64 kHigh = ~kLow;
 
-/// The smallest word >= x whose low half lies in `half`, which is reduced.
-std::optional<u64> member_from(const Bounds<u32>& half, u64 x) {
+/// The words whose low half lies in `half`, which is reduced.
+struct LowHalf {
+    const Bounds<u32>& half;
+
+    [[nodiscard]] bool contains(u64 x) const {
+        return half.u.contains(u32(x)) && half.s.contains(s32(u32(x)));
+    }
+};
+std::optional<u64> member_from(const LowHalf& set, u64 x) {
+    const Bounds<u32>& half = set.half;
     const u64 high = x & kHigh;
     const u32 low = u32(x);
     if (low < half.u.min) {
@@ -27,14 +35,15 @@ std::optional<u64> member_from(const Bounds<u32>& half, u64 x) {
     // Between the non-negative and the negative halves of a range that has both.
     return half.s.contains(s32(low)) ? x : high | u32(half.s.min);
 }
-std::optional<u64> member_up_to(const Bounds<u32>& half, u64 x) {
+std::optional<u64> member_up_to(const LowHalf& set, u64 x) {
+    const Bounds<u32>& half = set.half;
     const Bounds<u32> mirrored{{~half.u.max, ~half.u.min}, {~half.s.max, ~half.s.min}};
-    const std::optional<u64> found = member_from(mirrored, ~x);
+    const std::optional<u64> found = member_from(LowHalf{mirrored}, ~x);
     return found ? std::optional(~*found) : std::nullopt;
 }
 
-/// Moves both ends of [min, max] inwards to members of `set`, a tnum or the bounds of a low half.
-/// Returns false if there are none between; the range is then of no use.
+/// Moves both ends of [min, max] inwards to members of `set`, a Tnum or LowHalf. Returns false if
+/// there are none between; the range is then of no use.
 template <class Set, class T>
 bool shrink(const Set& set, T& min, T& max) {
     const std::optional<u64> first = member_from(set, u64(min));
@@ -47,11 +56,10 @@ bool shrink(const Set& set, T& min, T& max) {
     return *first <= *last;
 }
 
-/// Moves the bounds inwards to members of `set`. `b` is reduced before and after.
 template <class U, class Set>
-bool narrow(Bounds<U>& b, const Set& set) {
+[[gnu::noinline]] bool move_to_members(Bounds<U>& b, const Set& set) {
     using S = typename Bounds<U>::S;
-    if (S(b.u.min) <= S(b.u.max)) {
+    if (has_one_sign(b)) {
         if (!shrink(set, b.u.min, b.u.max)) {
             return false;
         }
@@ -71,33 +79,68 @@ bool narrow(Bounds<U>& b, const Set& set) {
     return true;
 }
 
+enum class Change : std::uint8_t { None, Some, Empty };
+
+/// Moves the bounds inwards to members of `set`. `b` is reduced before and after.
+template <class U, class Set>
+[[gnu::always_inline]] inline Change narrow(Bounds<U>& b, const Set& set) {
+    if (set.contains(b.u.min) && set.contains(b.u.max) &&
+        (has_one_sign(b) || (set.contains(U(b.s.min)) && set.contains(U(b.s.max))))) {
+        return Change::None;
+    }
+    return move_to_members(b, set) ? Change::Some : Change::Empty;
+}
+
 /// What an arc of fewer than 2^32 words says about their low halves.
 bool narrow_half(Bounds<u32>& half, u64 first, u64 last) {
     return last - first > kLow || meet(half, Bounds<u32>::arc(u32(first), u32(last)));
 }
 
-bool reduce_round(Tnum& bits, Bounds<u64>& word, Bounds<u32>& half) {
-    if (!reduce(word) || !narrow_half(half, word.u.min, word.u.max) ||
-        !narrow_half(half, u64(word.s.min), u64(word.s.max)) || !reduce(half) ||
-        !narrow(word, half)) {
-        return false;
+/// One round of refinement, and whether another may find more.
+///
+/// In this order a round misses nothing but what follows from its last change of `word`: the ends
+/// of ranges are members of the old bits and of the prefixes, hence of the new bits.
+[[gnu::always_inline]] inline Change reduce_round(Tnum& bits, Bounds<u64>& word,
+                                                  Bounds<u32>& half) {
+    if (!reduce(word) || (~bits.mask != 0 && narrow(word, bits) == Change::Empty) ||
+        !narrow_half(half, word.u.min, word.u.max) ||
+        (!has_one_sign(word) && !narrow_half(half, u64(word.s.min), u64(word.s.max))) ||
+        !reduce(half) || (~bits.mask != 0 && narrow(half, truncate(32, bits)) == Change::Empty)) {
+        return Change::Empty;
     }
-    const Tnum around_half = Tnum::around(half.u.min, half.u.max);
-    return meet(bits, Tnum::around(word.u.min, word.u.max)) &&
-           meet(bits, {around_half.value, around_half.mask | kHigh}) && narrow(word, bits) &&
-           narrow(half, truncate(32, bits));
+    const bool had_bits = ~bits.mask != 0;
+    Change change = half == Bounds<u32>::unknown() ? Change::None : narrow(word, LowHalf{half});
+    if (change == Change::Some && !had_bits && word.u.max - word.u.min > kLow &&
+        u64(word.s.max) - u64(word.s.min) > kLow) {
+        change = Change::None;
+    }
+    // A range of both signs says nothing about any bit.
+    if (has_one_sign(word) && !meet(bits, Tnum::around(word.u.min, word.u.max))) {
+        return Change::Empty;
+    }
+    if (has_one_sign(half)) {
+        const Tnum around_half = Tnum::around(half.u.min, half.u.max);
+        if (!meet(bits, {around_half.value, around_half.mask | kHigh})) {
+            return Change::Empty;
+        }
+    }
+    return change;
 }
 
 /// All parts of a value below 2^31 are one range and a tnum.
 bool reduce_small(Scalar& s) {
-    s64 min = std::max({s64(s.u64.min), s.s64.min, s64(s.u32.min), s64(s.s32.min)});
-    s64 max = std::min({s64(s.u64.max), s.s64.max, s64(s.u32.max), s64(s.s32.max)});
-    if (min > max || !meet(s.bits, Tnum::around(u64(min), u64(max))) || !shrink(s.bits, min, max) ||
-        !meet(s.bits, Tnum::around(u64(min), u64(max)))) {
+    u64 min = u64(std::max({s64(s.u64.min), s.s64.min, s64(s.u32.min), s64(s.s32.min)}));
+    u64 max = u64(std::min({s64(s.u64.max), s.s64.max, s64(s.u32.max), s64(s.s32.max)}));
+    if (s64(min) > s64(max) || !meet(s.bits, Tnum::around(min, max))) {
         return false;
     }
-    s.u64 = {u64(min), u64(max)};
-    s.s64 = {min, max};
+    if (!s.bits.contains(min) || !s.bits.contains(max)) {
+        if (!shrink(s.bits, min, max) || !meet(s.bits, Tnum::around(min, max))) {
+            return false;
+        }
+    }
+    s.u64 = {min, max};
+    s.s64 = {s64(min), s64(max)};
     s.u32 = {u32(min), u32(max)};
     s.s32 = {s32(min), s32(max)};
     return true;
@@ -177,24 +220,38 @@ bool reduce(Scalar& s) {
     if (s.u64.max <= kLow / 2) {
         return reduce_small(s);
     }
+    if (s.is_unknown()) {
+        return true;
+    }
     Tnum bits = s.bits;
     Bounds<u64> word{s.u64, s.s64};
     Bounds<u32> half{s.u32, s.s32};
-    // Two rounds nearly always reach the fixpoint; stopping early costs precision alone.
-    constexpr int kMaxRounds = 4;
+    constexpr int kMaxRounds = 5; // one or two do nearly always; stopping early costs precision
     for (int round = 0; round < kMaxRounds; ++round) {
-        const Tnum old_bits = bits;
-        const Bounds<u64> old_word = word;
-        const Bounds<u32> old_half = half;
-        if (!reduce_round(bits, word, half)) {
+        const Change change = reduce_round(bits, word, half);
+        if (change == Change::Empty) {
             return false;
         }
-        if (bits == old_bits && word == old_word && half == old_half) {
+        if (change == Change::None) {
             break;
         }
     }
     s = {bits, word.u, word.s, half.u, half.s};
     return true;
+}
+
+bool reduce_zero_extended(Scalar& s) {
+    Bounds<u32> half{s.u32, s.s32};
+    Tnum bits = truncate(32, s.bits);
+    Change change = Change::Some;
+    while (change == Change::Some) { // at most three times: the bits are exact after the second
+        if (!reduce(half) || !meet(bits, Tnum::around(half.u.min, half.u.max))) {
+            return false;
+        }
+        change = narrow(half, bits);
+    }
+    s = {bits, {half.u.min, half.u.max}, {s64(half.u.min), s64(half.u.max)}, half.u, half.s};
+    return change == Change::None;
 }
 
 Scalar project(const Scalar& s, Domain domain) {

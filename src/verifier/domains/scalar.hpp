@@ -78,6 +78,9 @@ struct Scalar {
 /// Lets every part refine the others. Returns false if nothing is left, which says that the set was
 /// empty; a true says nothing.
 [[nodiscard]] bool reduce(Scalar& s);
+/// The same for a value whose high half is zero, as after any 32-bit operation; reads u32, s32 and
+/// the low bits alone.
+[[nodiscard]] bool reduce_zero_extended(Scalar& s);
 /// Forgets what the domain cannot express: the ranges follow from the bits, or the other way round.
 [[nodiscard]] Scalar project(const Scalar& s, Domain domain);
 

@@ -25,18 +25,28 @@ View<U> view(const Scalar& s) {
     return {truncate(kWidth<U>, s.bits), bounds<U>(s)};
 }
 
-Scalar reduced(Scalar s) {
-    return reduce(s) ? s : Scalar::unknown(); // only an empty operand gives an empty result
+// Only an empty operand gives an empty result: any answer will do. What comes back is built in
+// place, since copying a cache line that was just written in pieces stalls.
+
+Scalar reduced(const Tnum& bits, const Bounds<u64>& word, const Bounds<u32>& half) {
+    Scalar s{bits, word.u, word.s, half.u, half.s};
+    if (!reduce(s)) {
+        s = Scalar::unknown();
+    }
+    return s;
+}
+Scalar zero_extended(const Tnum& bits, const Bounds<u32>& half) {
+    Scalar s{bits, {}, {}, half.u, half.s};
+    if (!reduce_zero_extended(s)) {
+        s = Scalar::of_bits(32);
+    }
+    return s;
 }
 Scalar from_view(const View<u64>& v) {
-    return {v.bits, v.range.u, v.range.s, Range<u32>::unknown(), Bounds<u32>::unknown().s};
+    return reduced(v.bits, v.range, Bounds<u32>::unknown());
 }
 Scalar from_view(const View<u32>& v) {
-    return {truncate(32, v.bits),
-            {v.range.u.min, v.range.u.max},
-            {0, std::int64_t(v.range.u.max)},
-            v.range.u,
-            v.range.s};
+    return zero_extended(v.bits, v.range);
 }
 
 template <class U>
@@ -72,13 +82,6 @@ Tnum shift_bits(Counts counts, Shift shift) {
     return result;
 }
 
-/// Left shifts by at least half the word depend on the low half alone.
-Bounds<u64> lsh_half(const Bounds<u32>& half, unsigned count) {
-    const Bounds<u64> word{{half.u.min, half.u.max}, {half.s.min, half.s.max}};
-    return both(lsh(Bounds<u64>::arc(word.u.min, word.u.max), count),
-                lsh(Bounds<u64>::arc(u64(word.s.min), u64(word.s.max)), count));
-}
-
 template <class U>
 View<U> shift_left(const View<U>& dst, Counts counts) {
     return {truncate(kWidth<U>, shift_bits(counts, [&](unsigned n) { return lsh(dst.bits, n); })),
@@ -104,6 +107,11 @@ View<U> divide(const View<U>& dst, const View<U>& src) {
     return {quotient, div(dst.range, src.range)};
 }
 
+template <class U>
+View<U> divide_signed(const View<U>& dst, const View<U>& src) {
+    return {Tnum::of_bits(kWidth<U>), sdiv(dst.range, src.range)};
+}
+
 /// A multiple of 2^n as divisor leaves the low n bits of the dividend in the remainder.
 template <class U>
 Tnum remainder_bits(const View<U>& dst, const View<U>& src) {
@@ -111,92 +119,56 @@ Tnum remainder_bits(const View<U>& dst, const View<U>& src) {
     const u64 lost = ~kept & low_mask(kWidth<U>);
     return {dst.bits.value & kept, (dst.bits.mask & kept) | lost};
 }
-
-/// Bounds of the operations that act on the low half of a word as on a word of its own.
 template <class U>
-Bounds<U> ring_bounds(AluOp op, const Bounds<U>& dst, const Bounds<U>& src) {
-    switch (op) {
-    case AluOp::Add:
-        return add(dst, src);
-    case AluOp::Sub:
-        return sub(dst, src);
-    case AluOp::Mul:
-        return mul(dst, src);
-    case AluOp::Or:
-        return bit_or(dst, src);
-    case AluOp::And:
-        return bit_and(dst, src);
-    case AluOp::Xor:
-        return bit_xor(dst, src);
-    case AluOp::Mov:
-        return src;
-    case AluOp::Div:
-    case AluOp::Sdiv:
-    case AluOp::Mod:
-    case AluOp::Smod:
-    case AluOp::Lsh:
-    case AluOp::Rsh:
-    case AluOp::Arsh:
-        return Bounds<U>::unknown();
-    }
-    std::unreachable();
+View<U> remainder(const View<U>& dst, const View<U>& src) {
+    return {remainder_bits(dst, src), mod(dst.range, src.range)};
+}
+template <class U>
+View<U> remainder_signed(const View<U>& dst, const View<U>& src) {
+    return {remainder_bits(dst, src), smod(dst.range, src.range)};
 }
 
-template <class U>
-View<U> transfer(AluOp op, const View<U>& dst, const View<U>& src) {
-    const Bounds<U> range = ring_bounds(op, dst.range, src.range);
-    switch (op) {
-    case AluOp::Add:
-        return {add(dst.bits, src.bits), range};
-    case AluOp::Sub:
-        return {sub(dst.bits, src.bits), range};
-    case AluOp::Mul:
-        return {mul(dst.bits, src.bits), range};
-    case AluOp::Or:
-        return {bit_or(dst.bits, src.bits), range};
-    case AluOp::And:
-        return {bit_and(dst.bits, src.bits), range};
-    case AluOp::Xor:
-        return {bit_xor(dst.bits, src.bits), range};
-    case AluOp::Mov:
-        return src;
-    case AluOp::Div:
-        return divide(dst, src);
-    case AluOp::Sdiv:
-        return {Tnum::of_bits(kWidth<U>), sdiv(dst.range, src.range)};
-    case AluOp::Mod:
-        return {remainder_bits(dst, src), mod(dst.range, src.range)};
-    case AluOp::Smod:
-        return {remainder_bits(dst, src), smod(dst.range, src.range)};
-    case AluOp::Lsh:
-        return shift_left(dst, counts_of(src));
-    case AluOp::Rsh:
-        return shift_right(dst, counts_of(src));
-    case AluOp::Arsh:
-        return shift_right_signed(dst, counts_of(src));
+/// Operations whose low half of the result depends on the low halves of the operands alone. `f` is
+/// what they do to bits and to the bounds of either width.
+template <class F>
+[[gnu::always_inline]] inline Scalar by_parts(Width width, const Scalar& dst, const Scalar& src,
+                                              F f) {
+    if (width == Width::W32) {
+        return zero_extended(f(dst.bits, src.bits), f(bounds<u32>(dst), bounds<u32>(src)));
     }
-    std::unreachable();
-}
-
-Scalar apply_word(AluOp op, const Scalar& dst, const Scalar& src) {
-    Scalar result = from_view(transfer(op, view<u64>(dst), view<u64>(src)));
+    const Bounds<u64> word = f(bounds<u64>(dst), bounds<u64>(src));
     Bounds<u32> half = Bounds<u32>::unknown();
-    if (op == AluOp::Lsh) {
-        const Counts counts = counts_of(view<u64>(src));
-        if (counts.max < 32) {
-            half = lsh(bounds<u32>(dst), counts);
-        } else if (counts.min == counts.max) {
-            const Bounds<u64> word =
-                both(bounds<u64>(result), lsh_half(bounds<u32>(dst), counts.min));
-            result.u64 = word.u;
-            result.s64 = word.s;
-        }
-    } else {
-        half = ring_bounds(op, bounds<u32>(dst), bounds<u32>(src));
+    // Of operands below 2^31 the low half of the result has no bounds but those of the word.
+    if (dst.u64.max > low_mask(31) || src.u64.max > low_mask(31)) {
+        half = f(bounds<u32>(dst), bounds<u32>(src));
     }
-    result.u32 = half.u;
-    result.s32 = half.s;
-    return reduced(result);
+    return reduced(f(dst.bits, src.bits), word, half);
+}
+
+/// All others. `f` computes a View from Views of one width.
+template <class F>
+Scalar by_views(Width width, const Scalar& dst, const Scalar& src, F f) {
+    return width == Width::W32 ? from_view(f(view<u32>(dst), view<u32>(src)))
+                               : from_view(f(view<u64>(dst), view<u64>(src)));
+}
+
+Scalar shift_left(Width width, const Scalar& dst, const Scalar& src) {
+    if (width == Width::W32) {
+        return from_view(shift_left(view<u32>(dst), counts_of(view<u32>(src))));
+    }
+    const Counts counts = counts_of(view<u64>(src));
+    const View<u64> word = shift_left(view<u64>(dst), counts);
+    if (counts.max < 32) {
+        return reduced(word.bits, word.range, lsh(bounds<u32>(dst), counts));
+    }
+    if (counts.min < 32) {
+        return from_view(word);
+    }
+    // The high half goes, so the low one may stand for the word, in both of its views.
+    const Bounds<u64> zero_extended{{dst.u32.min, dst.u32.max}, {dst.u32.min, dst.u32.max}};
+    const Bounds<u64> sign_extended = Bounds<u64>::of_signed({dst.s32.min, dst.s32.max});
+    return from_view({word.bits, both(both(word.range, lsh(zero_extended, counts)),
+                                      lsh(sign_extended, counts))});
 }
 
 } // namespace
@@ -206,10 +178,45 @@ Scalar apply(AluOp op, Width width, const Scalar& dst, const Scalar& src) {
         return Scalar::constant(width == Width::W64 ? fold(op, dst.value(), src.value())
                                                     : fold(op, u32(dst.value()), u32(src.value())));
     }
-    if (width == Width::W64) {
-        return op == AluOp::Mov ? src : apply_word(op, dst, src);
+    switch (op) {
+    case AluOp::Add:
+        return by_parts(width, dst, src, [](const auto& a, const auto& b) { return add(a, b); });
+    case AluOp::Sub:
+        return by_parts(width, dst, src, [](const auto& a, const auto& b) { return sub(a, b); });
+    case AluOp::Mul:
+        return by_parts(width, dst, src, [](const auto& a, const auto& b) { return mul(a, b); });
+    case AluOp::Or:
+        return by_parts(width, dst, src, [](const auto& a, const auto& b) { return bit_or(a, b); });
+    case AluOp::And:
+        return by_parts(width, dst, src,
+                        [](const auto& a, const auto& b) { return bit_and(a, b); });
+    case AluOp::Xor:
+        return by_parts(width, dst, src,
+                        [](const auto& a, const auto& b) { return bit_xor(a, b); });
+    case AluOp::Mov:
+        return width == Width::W64 ? src : truncate(32, src);
+    case AluOp::Div:
+        return by_views(width, dst, src, [](const auto& a, const auto& b) { return divide(a, b); });
+    case AluOp::Sdiv:
+        return by_views(width, dst, src,
+                        [](const auto& a, const auto& b) { return divide_signed(a, b); });
+    case AluOp::Mod:
+        return by_views(width, dst, src,
+                        [](const auto& a, const auto& b) { return remainder(a, b); });
+    case AluOp::Smod:
+        return by_views(width, dst, src,
+                        [](const auto& a, const auto& b) { return remainder_signed(a, b); });
+    case AluOp::Lsh:
+        return shift_left(width, dst, src);
+    case AluOp::Rsh:
+        return by_views(width, dst, src,
+                        [](const auto& a, const auto& b) { return shift_right(a, counts_of(b)); });
+    case AluOp::Arsh:
+        return by_views(width, dst, src, [](const auto& a, const auto& b) {
+            return shift_right_signed(a, counts_of(b));
+        });
     }
-    return reduced(from_view(transfer(op, view<u32>(dst), view<u32>(src))));
+    std::unreachable();
 }
 
 Scalar negate(Width width, const Scalar& s) {
@@ -217,26 +224,26 @@ Scalar negate(Width width, const Scalar& s) {
 }
 
 Scalar sign_extend(unsigned from_bits, Width width, const Scalar& s) {
-    const unsigned count = (width == Width::W64 ? 64 : 32) - from_bits;
-    const Scalar by = Scalar::constant(count);
-    return apply(AluOp::Arsh, width, apply(AluOp::Lsh, width, s, by), by);
+    const Tnum bits = sign_extend(from_bits, s.bits);
+    const unsigned count = 32 - from_bits;
+    Bounds<u32> half = lsh(bounds<u32>(s), count);
+    half = reduce(half) ? arsh(half, Counts{count, count}) : Bounds<u32>::unknown();
+    if (width == Width::W32) {
+        return zero_extended(bits, half);
+    }
+    return reduced(bits, Bounds<u64>::of_signed({half.s.min, half.s.max}), half);
 }
 
 Scalar truncate(unsigned bits, const Scalar& s) {
-    if (bits == 64) {
+    if (bits == 64 || s.u64.max <= low_mask(bits)) {
         return s;
     }
-    if (bits == 32) {
-        return reduced(from_view(view<u32>(s)));
-    }
-    const Scalar by = Scalar::constant(32 - bits);
-    return apply(AluOp::Rsh, Width::W32, apply(AluOp::Lsh, Width::W32, s, by), by);
+    return zero_extended(truncate(bits, s.bits),
+                         bits == 32 ? bounds<u32>(s) : low_bits(bits, bounds<u32>(s)));
 }
 
 Scalar byteswap(unsigned bits, const Scalar& s) {
-    Scalar result = Scalar::of_bits(bits);
-    result.bits = byteswap(bits, s.bits);
-    return reduced(result);
+    return reduced(byteswap(bits, s.bits), Bounds<u64>::unknown(), Bounds<u32>::unknown());
 }
 
 Scalar bytes_of(const Scalar& s, unsigned byte_off, unsigned size) {

@@ -65,7 +65,7 @@ struct Part {
     Range<U>& u;
     Range<std::make_signed_t<U>>& s;
 
-    static constexpr u64 kMask = low_mask(unsigned(std::numeric_limits<U>::digits));
+    static constexpr u64 kMask = low_mask(kWidth<U>);
 };
 
 Part<u64> part(Scalar& s, u64) {
@@ -167,64 +167,94 @@ bool refine(Relation relation, Part<U> a, Part<U> b) {
     std::unreachable();
 }
 
-/// Whether the relation holds for no pair of values.
-template <class U>
-bool impossible(Relation relation, const Scalar& a, const Scalar& b) {
-    const Bounds<U> x = bounds<U>(a);
-    const Bounds<U> y = bounds<U>(b);
-    constexpr u64 kMask = Part<U>::kMask;
-    const Tnum x_bits{a.bits.value & kMask, a.bits.mask & kMask};
-    const Tnum y_bits{b.bits.value & kMask, b.bits.mask & kMask};
-    switch (relation) {
-    case Relation::Equal:
-        return disjoint(x_bits, y_bits) || disjoint(x.u, y.u) || disjoint(x.s, y.s);
-    case Relation::Different:
-        return x.u.is_constant() && x.u == y.u;
-    case Relation::SharesBits:
-        return (x_bits.max() & y_bits.max()) == 0;
-    case Relation::SharesNone:
-        // A one in common, or all bits that x may have and one of them at least.
-        return (x_bits.value & y_bits.value) != 0 ||
-               (x.u.min > 0 && (x_bits.max() & ~y_bits.value) == 0) ||
-               (y.u.min > 0 && (y_bits.max() & ~x_bits.value) == 0);
-    case Relation::Less:
-        return x.u.min >= y.u.max;
-    case Relation::LessEqual:
-        return x.u.min > y.u.max;
-    case Relation::SignedLess:
-        return x.s.min >= y.s.max;
-    case Relation::SignedLessEqual:
-        return x.s.min > y.s.max;
-    }
-    std::unreachable();
+using Decision = std::optional<Outcome>;
+
+Decision inverse(Decision d) {
+    return d ? Decision(*d == Outcome::Taken ? Outcome::NotTaken : Outcome::Taken) : d;
 }
 
-bool impossible(JmpOp op, Outcome outcome, Width width, const Scalar& dst, const Scalar& src) {
-    const Ordered order = relation(op, outcome);
-    const Scalar& a = order.swapped ? src : dst;
-    const Scalar& b = order.swapped ? dst : src;
-    return width == Width::W64
-               ? impossible<u64>(order.relation, a, b) ||
-                     (order.relation == Relation::Equal && impossible<u32>(order.relation, a, b))
-               : impossible<u32>(order.relation, a, b);
+/// Whether a < b.
+template <class T>
+Decision less(const Range<T>& a, const Range<T>& b) {
+    if (a.max < b.min) {
+        return Outcome::Taken;
+    }
+    return a.min >= b.max ? Decision(Outcome::NotTaken) : std::nullopt;
+}
+template <class U>
+Decision equal(const Scalar& a, const Scalar& b) {
+    const Bounds<U> x = bounds<U>(a);
+    const Bounds<U> y = bounds<U>(b);
+    if (disjoint(x.u, y.u) || disjoint(x.s, y.s) ||
+        ((a.bits.value ^ b.bits.value) & ~a.bits.mask & ~b.bits.mask & low_mask(kWidth<U>)) != 0) {
+        return Outcome::NotTaken;
+    }
+    return x.u.is_constant() && x.u == y.u ? Decision(Outcome::Taken) : std::nullopt;
+}
+template <class U>
+Decision share_bits(const Scalar& a, const Scalar& b) {
+    const Tnum x = truncate(kWidth<U>, a.bits);
+    const Tnum y = truncate(kWidth<U>, b.bits);
+    if ((x.max() & y.max()) == 0) {
+        return Outcome::NotTaken;
+    }
+    // Either a one in common, or all bits that one may have and of which it has at least one.
+    const bool always = (x.value & y.value) != 0 ||
+                        (bounds<U>(a).u.min > 0 && (x.max() & ~y.value) == 0) ||
+                        (bounds<U>(b).u.min > 0 && (y.max() & ~x.value) == 0);
+    return always ? Decision(Outcome::Taken) : std::nullopt;
+}
+
+template <class U>
+Decision decide(JmpOp op, const Scalar& dst, const Scalar& src) {
+    const Bounds<U> x = bounds<U>(dst);
+    const Bounds<U> y = bounds<U>(src);
+    switch (op) {
+    case JmpOp::Jeq:
+        return equal<U>(dst, src);
+    case JmpOp::Jne:
+        return inverse(equal<U>(dst, src));
+    case JmpOp::Jset:
+        return share_bits<U>(dst, src);
+    case JmpOp::Jgt:
+        return less(y.u, x.u);
+    case JmpOp::Jge:
+        return inverse(less(x.u, y.u));
+    case JmpOp::Jlt:
+        return less(x.u, y.u);
+    case JmpOp::Jle:
+        return inverse(less(y.u, x.u));
+    case JmpOp::Jsgt:
+        return less(y.s, x.s);
+    case JmpOp::Jsge:
+        return inverse(less(x.s, y.s));
+    case JmpOp::Jslt:
+        return less(x.s, y.s);
+    case JmpOp::Jsle:
+        return inverse(less(y.s, x.s));
+    }
+    std::unreachable();
 }
 
 } // namespace
 
 std::optional<Outcome> decide(JmpOp op, Width width, const Scalar& dst, const Scalar& src) {
-    if (impossible(op, Outcome::Taken, width, dst, src)) {
-        return Outcome::NotTaken;
+    if (width == Width::W32) {
+        return decide<u32>(op, dst, src);
     }
-    if (impossible(op, Outcome::NotTaken, width, dst, src)) {
-        return Outcome::Taken;
+    const Decision word = decide<u64>(op, dst, src);
+    if (word || (op != JmpOp::Jeq && op != JmpOp::Jne)) {
+        return word;
     }
-    return std::nullopt;
+    // Words with different low halves differ; with equal ones they need not be equal.
+    const Decision half = equal<u32>(dst, src);
+    if (half != Outcome::NotTaken) {
+        return std::nullopt;
+    }
+    return op == JmpOp::Jeq ? Outcome::NotTaken : Outcome::Taken;
 }
 
 bool assume(JmpOp op, Outcome outcome, Width width, Scalar& dst, Scalar& src) {
-    if (impossible(op, outcome, width, dst, src)) {
-        return false;
-    }
     const Ordered order = relation(op, outcome);
     Scalar& a = order.swapped ? src : dst;
     Scalar& b = order.swapped ? dst : src;

@@ -137,24 +137,41 @@ static_assert(Lattice<Tnum>);
     return rsh({ebpfvm::byteswap(a.value), ebpfvm::byteswap(a.mask)}, 64 - bits);
 }
 
-/// Long multiplication: adds a shifted `b` for each bit of `a` that is, or may be, one.
-[[nodiscard]] constexpr Tnum mul(Tnum a, Tnum b) {
-    if (std::popcount(a.max()) > std::popcount(b.max())) {
-        std::swap(a, b);
+/// Long multiplication: adds a shifted `b` for each bit of `a` that is, or may be, one. Twice,
+/// since neither way is always the better one: by joining both cases of an unknown bit, and by
+/// keeping the product of the values apart from what the unknown bits can add to it.
+[[nodiscard]] constexpr Tnum long_product(const Tnum& a, const Tnum& b) {
+    Tnum joined = Tnum::constant(0);
+    Tnum excess = Tnum::constant(0);
+    for (std::uint64_t left = a.max(); left != 0; left &= left - 1) {
+        const std::uint64_t bit = left & (~left + 1);
+        const bool certain = (a.value & bit) != 0;
+        const Tnum more = add(joined, {b.value * bit, b.mask * bit});
+        joined = certain ? more : join(joined, more);
+        excess = add(excess, {0, (certain ? b.mask : b.max()) * bit});
+    }
+    const Tnum apart = add(Tnum::constant(a.value * b.value), excess);
+    return {joined.value | apart.value, joined.mask & apart.mask};
+}
+
+[[nodiscard]] constexpr Tnum mul(const Tnum& a, const Tnum& b) {
+    if (a.max() == 0 || b.max() == 0) {
+        return Tnum::constant(0);
     }
     // If one operand is unknown from bit p up, so is the product from p plus the least power of two
     // in the other: an odd factor permutes the residues. Only the bits below need work.
     const auto unknown_from = [](const Tnum& t) { return 64 - unsigned(std::countl_one(t.mask)); };
-    unsigned known = 64;
-    if (a.max() != 0 && b.max() != 0) {
-        known = std::min(known, unknown_from(a) + b.trailing_zeros());
-        known = std::min(known, unknown_from(b) + a.trailing_zeros());
-    }
-    Tnum product = Tnum::constant(0);
-    for (std::uint64_t left = a.max() & low_mask(known); left != 0; left &= left - 1) {
-        const std::uint64_t bit = left & (~left + 1);
-        const Tnum more = add(product, {b.value * bit, b.mask * bit});
-        product = (a.value & bit) != 0 ? more : join(product, more);
+    const unsigned known =
+        std::min(unknown_from(a) + b.trailing_zeros(), unknown_from(b) + a.trailing_zeros());
+    const Tnum low_a = truncate(known, a);
+    const Tnum low_b = truncate(known, b);
+    const bool a_is_short = std::popcount(low_a.max()) <= std::popcount(low_b.max());
+    const Tnum& shorter = a_is_short ? low_a : low_b;
+    const Tnum& longer = a_is_short ? low_b : low_a;
+    Tnum product = long_product(shorter, longer);
+    if (std::popcount(shorter.max()) > 2) { // two terms leave nothing to improve
+        const Tnum other = long_product(longer, shorter);
+        product = {product.value | other.value, product.mask & other.mask};
     }
     const std::uint64_t lost = ~low_mask(known);
     return {product.value & ~lost, product.mask | lost};
