@@ -55,7 +55,8 @@ struct Program {
     std::string name{};
     std::string section{};
     ProgType type = ProgType::Unspec;
-    std::uint32_t attach_type = 0;
+    std::uint32_t attach_type = 0; ///< AttachType, or 0
+    std::uint32_t flags = 0;       ///< prog_flags
     std::vector<Insn> insns{}; ///< lddw refers to maps by MapIdx/MapValueIdx, to externs by index
     std::vector<Subprog> subprogs{}; ///< ascending by insn; the first is the entry
     std::vector<LineInfo> lines{};   ///< ascending by insn; empty without debug information

@@ -27,6 +27,12 @@ enum class AttachType : std::uint32_t {
 #include "ebpfvm/tables/prog_types.def"
 };
 
+/// Bits of Program::flags; the kernel's numbers (BPF_F_... of BPF_PROG_LOAD).
+namespace prog_flags {
+inline constexpr std::uint32_t kSleepable = 1U << 4;   ///< may call what sleeps
+inline constexpr std::uint32_t kXdpHasFrags = 1U << 5; ///< knows packets in several buffers
+} // namespace prog_flags
+
 /// What a field of the context holds.
 enum class CtxFieldKind : std::uint8_t {
     Scalar,
@@ -99,6 +105,15 @@ struct ProgTypeInfo {
     std::shared_ptr<const CtxLayout> ctx{};
 };
 
+/// What the name of an ELF section says of the programs in it.
+struct ProgSection {
+    ProgType type = ProgType::Unspec;
+    std::uint32_t attach_type = 0; ///< AttachType, 0 if the name implies none
+    std::uint32_t flags = 0;       ///< prog_flags
+
+    bool operator==(const ProgSection&) const = default;
+};
+
 /// The program types a host knows: the kernel's, and its own.
 class ProgTypeTable {
   public:
@@ -112,8 +127,9 @@ class ProgTypeTable {
 
     [[nodiscard]] const ProgTypeInfo* find(ProgType type) const;
     [[nodiscard]] const ProgTypeInfo* find(std::string_view name) const;
-    /// The type that programs in an ELF section have; Unspec if none claims the name.
-    [[nodiscard]] ProgType type_of_section(std::string_view section) const;
+    /// The type that programs in an ELF section have, and what else libbpf reads out of its name;
+    /// Unspec if no type claims it.
+    [[nodiscard]] ProgSection section(std::string_view name) const;
 
   private:
     std::map<ProgType, ProgTypeInfo> types_;

@@ -63,7 +63,10 @@ Expected<Program> Linker::link(const Entry& entry) {
     Program program;
     program.name = entry.name;
     program.section = without_autoload_mark(input_.file.section(function.section).name);
-    program.type = prog_types(input_.options).type_of_section(program.section);
+    const ProgSection info = prog_types(input_.options).section(program.section);
+    program.type = info.type;
+    program.attach_type = info.attach_type;
+    program.flags = info.flags;
     if (program.type == ProgType::Unspec) {
         program.type = input_.options.default_type;
     }

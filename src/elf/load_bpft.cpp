@@ -163,7 +163,7 @@ Expected<void> BpftReader::begin_program(std::string_view name) {
 
 // What only people and test runners read.
 bool is_information(std::string_view word) {
-    constexpr std::string_view kWords[] = {"object", "attach_to", "prog_flags", "kernel", "expect"};
+    constexpr std::string_view kWords[] = {"object", "attach_to", "kernel", "expect"};
     return std::ranges::find(kWords, word) != std::end(kWords);
 }
 
@@ -176,6 +176,10 @@ Expected<void> BpftReader::read_directive(std::string_view word, std::string_vie
     }
     if (word == "attach_type") {
         TRY_ASSIGN(program.attach_type, number<std::uint32_t>(next_word(rest), word));
+        return {};
+    }
+    if (word == "prog_flags") {
+        TRY_ASSIGN(program.flags, number<std::uint32_t>(next_word(rest), word));
         return {};
     }
     if (word == "section") {

@@ -2,6 +2,7 @@
 #include "prog/helper_access.hpp"
 
 #include "ebpfvm/helper.hpp"
+#include "prog/enum_list.hpp"
 
 #include <algorithm>
 #include <array>
@@ -32,10 +33,6 @@ struct Row {
     AttachSet attach;
     std::span<const Group> groups;
 };
-
-// A list of enumerators as an array that lives forever.
-template <class T, T... kItems>
-constexpr std::array<T, sizeof...(kItems)> kList{kItems...};
 
 namespace helpers {
 using enum HelperId;

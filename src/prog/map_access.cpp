@@ -2,6 +2,7 @@
 #include "prog/map_access.hpp"
 
 #include "ebpfvm/helper.hpp"
+#include "prog/enum_list.hpp"
 
 #include <algorithm>
 #include <array>
@@ -9,9 +10,6 @@
 
 namespace ebpfvm::prog {
 namespace {
-
-template <class T, T... kItems>
-constexpr std::array<T, sizeof...(kItems)> kList{kItems...};
 
 // What a key stands for in a row, and the values listed there.
 template <class Key, class Value>

@@ -11,14 +11,36 @@ namespace {
 
 enum class Match : std::uint8_t { Exact, Prefix };
 
+enum class Flags : std::uint8_t { None, Sleepable, XdpHasFrags };
+
+// AttachType, with a name for none.
+namespace Attach {
+constexpr std::uint32_t NoAttach = 0;
+#define EBPFVM_ATTACH_TYPE(name, id) [[maybe_unused]] constexpr std::uint32_t name = id;
+#include "ebpfvm/tables/prog_types.def"
+} // namespace Attach
+
 struct SectionRow {
     std::string_view section;
     Match match;
-    ProgType type;
+    ProgSection info;
 };
 
+constexpr std::uint32_t flags_of(Flags flags) {
+    switch (flags) {
+    case Flags::None:
+        return 0;
+    case Flags::Sleepable:
+        return prog_flags::kSleepable;
+    case Flags::XdpHasFrags:
+        return prog_flags::kXdpHasFrags;
+    }
+    std::unreachable();
+}
+
 constexpr SectionRow kSections[] = {
-#define EBPFVM_SECTION(section, match, type) {section, Match::match, ProgType::type},
+#define EBPFVM_SECTION(section, match, type, attach, flags)                                        \
+    {section, Match::match, {ProgType::type, Attach::attach, flags_of(Flags::flags)}},
 #include "ebpfvm/tables/prog_types.def"
 };
 
@@ -139,7 +161,7 @@ ProgTypeTable::ProgTypeTable() {
     types_[ProgType::name] = {ProgType::name, text, {}, prog::make_##ctx()};
 #include "ebpfvm/tables/prog_types.def"
     for (const SectionRow& row : kSections) {
-        types_[row.type].sections.emplace_back(row.section);
+        types_[row.info.type].sections.emplace_back(row.section);
     }
 }
 
@@ -152,7 +174,7 @@ Expected<void> ProgTypeTable::add(ProgTypeInfo info) {
         return fail(Errc::InvalidArgument, "program type {}: number or name is taken", info.name);
     }
     for (const std::string& section : info.sections) {
-        if (section.empty() || type_of_section(section) != ProgType::Unspec) {
+        if (section.empty() || this->section(section).type != ProgType::Unspec) {
             return fail(Errc::InvalidArgument, "program type {}: section \"{}\" is taken",
                         info.name, section);
         }
@@ -176,26 +198,23 @@ const ProgTypeInfo* ProgTypeTable::find(std::string_view name) const {
     return found == types_.end() ? nullptr : &found->second;
 }
 
-ProgType ProgTypeTable::type_of_section(std::string_view section) const {
-    for (const SectionRow& row : kSections) { // exact names first: "raw_tp.w" is not "raw_tp"
-        if (row.match == Match::Exact && row.section == section) {
-            return row.type;
+ProgSection ProgTypeTable::section(std::string_view section) const {
+    for (const SectionRow& row : kSections) {
+        const bool is_match =
+            row.match == Match::Prefix ? matches(section, row.section) : section == row.section;
+        if (is_match) {
+            return row.info;
         }
     }
     for (const auto& [type, info] : types_) {
         const bool is_host = std::to_underlying(type) >= kFirstHostProgType;
         for (const std::string& name : info.sections) {
             if (is_host && matches(section, name)) {
-                return type;
+                return {.type = type};
             }
         }
     }
-    for (const SectionRow& row : kSections) {
-        if (row.match == Match::Prefix && matches(section, row.section)) {
-            return row.type;
-        }
-    }
-    return ProgType::Unspec;
+    return {};
 }
 
 std::string_view name_of(ProgType type) {

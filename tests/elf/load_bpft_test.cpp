@@ -54,6 +54,7 @@ TEST(LoadBpft, ReadsPrograms) {
     EXPECT_EQ(program.section, "xdp");
     EXPECT_EQ(program.type, ProgType::Xdp);
     EXPECT_EQ(program.attach_type, 37u);
+    EXPECT_EQ(program.flags, prog_flags::kXdpHasFrags);
     EXPECT_EQ(program.insns.size(), 9u);
     EXPECT_EQ(program.insns.back(), (Insn{.code = 0x95}));
     EXPECT_EQ(object.license(), "GPL");

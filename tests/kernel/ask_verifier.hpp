@@ -1,6 +1,7 @@
 // What the running kernel's verifier says of a tiny program. The program is dropped at once.
 #pragma once
 
+#include "ebpfvm/helper.hpp"
 #include "kernel/bpf_syscall.hpp"
 
 #include <gtest/gtest.h>
