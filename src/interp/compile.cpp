@@ -24,6 +24,10 @@ class Compiler {
 
     Expected<std::shared_ptr<const Code>> compile() {
         TRY_ASSIGN(const isa::DecodedProgram decoded, isa::decode_program(code_->program.insns));
+        if (!decoded.frame_pointer_writes.empty()) {
+            return fail(Errc::InvalidInsn, "insn {}: frame pointer r10 is read only",
+                        decoded.frame_pointer_writes.front());
+        }
         code_->subprogs = decoded.subprogs;
         code_->slots.resize(decoded.insns.size()); // final: function addresses point into it
         for (std::size_t i = 0; i < decoded.insns.size(); i += decoded.insns[i].slots) {

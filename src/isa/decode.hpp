@@ -40,12 +40,14 @@ void encode(const Decoded& insn, std::vector<Insn>& out);
 
 /// A whole program whose structure is sound: every insn decodes; jumps and local calls land on the
 /// first slot of an insn of the program; a subprogram's last insn is an exit or an unconditional
-/// jump, or is never reached; jumps stay inside their subprogram; r10 is never written.
+/// jump, or is never reached; jumps stay inside their subprogram.
 struct DecodedProgram {
     /// By slot; the second slot of an lddw repeats its first.
     std::vector<Decoded> insns;
     /// First slots of subprograms, ascending, starting with 0.
     std::vector<std::uint32_t> subprogs;
+    /// Insns that write r10, ascending: no engine may execute them.
+    std::vector<std::uint32_t> frame_pointer_writes{};
 };
 
 /// Checks and decodes `insns` (1 .. 1,000,000 slots). `extra_entries` are slots that are entered

@@ -53,13 +53,14 @@ bool writes_frame_pointer(const Decoded& insn) {
 // Where each insn starts: false for the second slot of an lddw.
 using Starts = std::vector<bool>;
 
-Expected<Starts> decode_all(std::span<const Insn> insns, std::vector<Decoded>& out) {
+Expected<Starts> decode_all(std::span<const Insn> insns, DecodedProgram& program) {
     Starts starts(insns.size(), true);
+    std::vector<Decoded>& out = program.insns;
     out.reserve(insns.size());
     for (std::size_t i = 0; i < insns.size(); ++i) {
         TRY_ASSIGN(const Decoded insn, decode(insns, i));
         if (writes_frame_pointer(insn)) {
-            return fail(Errc::InvalidInsn, "insn {}: frame pointer r10 is read only", i);
+            program.frame_pointer_writes.push_back(std::uint32_t(i));
         }
         out.push_back(insn);
         if (insn.slots == 2) {
@@ -166,7 +167,7 @@ Expected<DecodedProgram> decode_program(std::span<const Insn> insns,
                     insns.size(), kMaxInsns);
     }
     DecodedProgram program;
-    TRY_ASSIGN(const Starts starts, decode_all(insns, program.insns));
+    TRY_ASSIGN(const Starts starts, decode_all(insns, program));
     TRY_ASSIGN(program.subprogs, find_subprogs(program, starts, extra_entries));
     for (std::size_t i = 0; i < program.subprogs.size(); ++i) {
         const auto end =

@@ -257,6 +257,24 @@ void transfer_scalars(Env& env, State& state, const Step& step) {
     keep_link(dst, before, step, src);
 }
 
+// Linux refuses immediates that RFC 9669 gives a meaning to.
+bool check_imm(Env& env, const Step& step) {
+    const unsigned width = step.width == Width::W64 ? 64 : 32;
+    switch (step.alu) {
+    case AluOp::Div:
+    case AluOp::Mod:
+    case AluOp::Sdiv:
+    case AluOp::Smod:
+        return step.imm != 0 || env.reject<Slug::DivByZero>();
+    case AluOp::Lsh:
+    case AluOp::Rsh:
+    case AluOp::Arsh:
+        return step.imm < width || env.reject<Slug::InvalidShift>(width, std::int64_t(step.imm));
+    default: // all others take any
+        return true;
+    }
+}
+
 } // namespace
 
 bool check_init(Env& env, const State& state, unsigned reg) {
@@ -272,6 +290,9 @@ bool check_alu(Env& env, const State& state, const Step& step) {
                            !((step.shape == Shape::AluReg || step.shape == Shape::AluImm) &&
                              step.alu == AluOp::Mov);
     if (reads_dst && !check_init(env, state, step.dst)) {
+        return false;
+    }
+    if (step.shape == Shape::AluImm && !check_imm(env, step)) {
         return false;
     }
     switch (classify(state, step)) {

@@ -2,6 +2,7 @@
 #include "verifier/code.hpp"
 
 #include "prog/helper_protos.hpp"
+#include "prog/verify_ctx.hpp"
 #include "support/try.hpp"
 
 #include <algorithm>
@@ -126,6 +127,24 @@ std::vector<std::uint32_t> function_entries(const Program& program) {
     return entries;
 }
 
+bool names_ctx(const Program& program, std::string_view pointee) {
+    switch (program.type) {
+    case ProgType::Kprobe:
+    case ProgType::PerfEvent:
+        if (pointee == "pt_regs" || pointee == "bpf_user_pt_regs_t") {
+            return true;
+        }
+        break;
+    case ProgType::RawTracepoint:
+    case ProgType::RawTracepointWritable:
+        return pointee == "bpf_raw_tracepoint_args";
+    default: // the layout has the name
+        break;
+    }
+    const auto layout = prog::ctx_layout(program.type, program.attach_type);
+    return layout != nullptr && layout->name == pointee;
+}
+
 void add_subprogs(const isa::DecodedProgram& decoded, const Program& program, Code& code) {
     for (std::size_t i = 0; i < decoded.subprogs.size(); ++i) {
         SubprogInfo info{.first = decoded.subprogs[i]};
@@ -135,6 +154,10 @@ void add_subprogs(const isa::DecodedProgram& decoded, const Program& program, Co
         if (source != program.subprogs.end()) {
             info.source = &*source;
             info.is_global = source->is_global && i > 0;
+            info.params = source->params;
+            for (SubprogParam& param : info.params) {
+                param.is_ctx |= param.is_pointer && names_ctx(program, param.pointee);
+            }
         }
         code.subprogs.push_back(info);
     }
@@ -172,6 +195,9 @@ void add_steps(const isa::DecodedProgram& decoded, Code& code) {
         step.is_loop_head = block.first == at && block.is_loop_head;
         step.is_prune_point = block.first == at && (block.predecessors > 1 || block.is_loop_head);
         describe(insn.op, step);
+    }
+    for (const std::uint32_t at : decoded.frame_pointer_writes) {
+        code.steps[at].writes_frame_pointer = true;
     }
 }
 

@@ -25,6 +25,7 @@ struct Step {
     bool swaps = false;        ///< Swap: bytes change places (else truncation only)
     bool is_prune_point = false;
     bool is_loop_head = false;
+    bool writes_frame_pointer = false;
     bool ends_by_itself = false; ///< may_goto, calls with callbacks: loops with a limit built in
     std::uint16_t live = 0;    ///< registers that may be read from here on
     std::int16_t off = 0;
@@ -39,7 +40,9 @@ struct SubprogInfo {
     std::uint32_t end = 0;
     bool is_global = false;
     bool changes_packet = false; ///< it, or what it calls, may move the packet
-    const Subprog* source = nullptr; ///< name and signature, if the object has them
+    const Subprog* source = nullptr; ///< if the object tells of it
+    /// Of a global function. A pointer to the program's context is known by its type, too.
+    std::vector<SubprogParam> params{};
 };
 
 struct Code {

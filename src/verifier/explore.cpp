@@ -56,6 +56,10 @@ Explorer::Progress Explorer::advance(State& state, std::uint32_t& at) {
 Explorer::Progress Explorer::execute(State& state, std::uint32_t& at) {
     const Step& step = env_.code.steps[at];
     bool is_fine = true;
+    if (step.writes_frame_pointer) {
+        (void)env_.reject<Slug::FramePointer>();
+        return Progress::Rejected;
+    }
     switch (step.shape) {
     case Shape::AluImm:
     case Shape::AluReg:

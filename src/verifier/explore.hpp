@@ -52,6 +52,7 @@ class Explorer {
 
     Visit visit(State& state, std::uint32_t at);
     Visit visit_open(Node& node, const State& state, const Step& step);
+    [[nodiscard]] bool has_limit(const Node& from) const;
     void take_over(const Node& node);
     void demand_all(const State& state);
 

@@ -46,7 +46,7 @@ class ArgCheck {
         case ArgType::PtrToMapKey:
             return check_map_key();
         case ArgType::PtrToMapValueOrNull:
-            return reg_.is_null() || check_map_memory(Access::Read);
+            return reg_.is_null() || check_map_memory(Access::Read); // sk_storage_get()
         case ArgType::PtrToMapValue:
             return check_map_memory(Access::Read);
         case ArgType::PtrToUninitMapValue:
@@ -193,6 +193,9 @@ class ArgCheck {
     bool check_map_memory(Access access) {
         if (meta_.map.type == RegType::NotInit) {
             return env_.reject<Slug::InvalidInsn>("helper without a map before its value");
+        }
+        if (map().type == MapType::Sockmap || map().type == MapType::Sockhash) {
+            return check_socket(is_any_socket());
         }
         return check_memory(map().value_size, access, "a pointer to a value of the map");
     }

@@ -65,11 +65,20 @@ Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step&
         demand_all(state);
         return Visit::Covered;
     }
-    if (!step.ends_by_itself && covers(env_.code, node, state, Compare::Exact)) {
+    if (!step.ends_by_itself && covers(env_.code, node, state, Compare::Exact) &&
+        !has_limit(node)) {
         (void)env_.reject<Slug::InfiniteLoop>(env_.at);
         return Visit::Rejected;
     }
     return Visit::Explore;
+}
+
+// Does the loop from that state to here go through an insn that ends it some time?
+bool Explorer::has_limit(const Node& from) const {
+    const auto& trace = env_.path.trace();
+    return std::any_of(trace.begin() + from.trace_size, trace.end(), [this](const TraceEntry& entry) {
+        return env_.code.steps[entry.insn].ends_by_itself;
+    });
 }
 
 // What later code demanded of the covering state, it demands of this one.

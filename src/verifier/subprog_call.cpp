@@ -58,7 +58,10 @@ bool check_param(Env& env, const State& state, unsigned number, const SubprogPar
         return reg.is_scalar() ||
                env.reject<Slug::CallArg>(number, describe(reg), number, function, "a number");
     }
-    if (number == 1 && reg.type == RegType::Ctx) {
+    if (param.is_ctx) {
+        if (reg.type != RegType::Ctx) {
+            return env.reject<Slug::CallArg>(number, describe(reg), number, function, "ctx");
+        }
         return reg.off == 0 || env.reject<Slug::CtxModified>(number, reg.off);
     }
     if (reg.is_null() && !param.is_nonnull) {
@@ -88,7 +91,7 @@ bool check_local_call(Env& env, const State& state, const Step& step) {
     if (!callee.is_global) {
         return true;
     }
-    const auto& params = callee.source->params;
+    const auto& params = callee.params;
     for (unsigned i = 0; i < params.size() && i < kMaxArgs; ++i) {
         if (!check_param(env, state, i + 1, params[i], callee.source->name)) {
             return false;
@@ -101,9 +104,9 @@ std::uint32_t transfer_local_call(Env& env, State& state, const Step& step) {
     const std::uint32_t subprog = env.code.subprog_at(step.target);
     if (env.code.subprogs[subprog].is_global) {
         env.called[subprog] = true;
-        for (unsigned i = 0; i < env.code.subprogs[subprog].source->params.size(); ++i) {
+        for (unsigned i = 0; i < env.code.subprogs[subprog].params.size(); ++i) {
             const Reg reg = state.reg(i + 1);
-            const std::uint32_t size = env.code.subprogs[subprog].source->params[i].size;
+            const std::uint32_t size = env.code.subprogs[subprog].params[i].size;
             if (reg.type == RegType::Stack) {
                 read_stack_region(env, state, reg, size);
                 clobber_stack(env, state, reg, size);

@@ -25,7 +25,7 @@ State global_state(Env& env, std::uint32_t subprog) {
     State state(env.pool);
     Frame& frame = state.push_frame();
     frame.subprog = subprog;
-    const auto& params = env.code.subprogs[subprog].source->params;
+    const auto& params = env.code.subprogs[subprog].params;
     for (std::size_t i = 0; i < params.size() && i < kMaxArgs; ++i) {
         Reg& reg = frame.regs[i + 1];
         if (!params[i].is_pointer) {
