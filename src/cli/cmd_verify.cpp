@@ -47,6 +47,7 @@ Json to_json_value(const Judged& judged) {
         .add("states", report.stats.states)
         .add("peak_bytes", report.stats.peak_bytes)
         .add("verify_us", double(report.stats.nanoseconds / 100) / 10)
+        .add("loops", report.stats.summarised_loops)
         .add("stack", report.stats.stack);
     return line;
 }

@@ -36,7 +36,8 @@ struct Rejection {
 class Env {
   public:
     Env(const Code& program, const VerifierOptions& verifier_options)
-        : code(program), options(verifier_options), path(program), called(program.subprogs.size(), false), stack_depth(program.subprogs.size(), 0) {}
+        : code(program), options(verifier_options), path(program),
+          accessed(program.steps.size(), RegType::NotInit), called(program.subprogs.size(), false), stack_depth(program.subprogs.size(), 0) {}
 
     /// Remembers why, and returns false so that checks can end with it.
     template <Slug slug, class... Args>
@@ -69,6 +70,7 @@ class Env {
     Path path;
     std::shared_ptr<const CtxLayout> ctx{}; ///< null: the type has no layout
     Rejection rejection{};
+    std::vector<RegType> accessed{}; ///< by slot: what a load or store went through, NotInit before
     std::vector<bool> called{}; ///< global functions, by subprogram
     std::vector<std::uint32_t> stack_depth{}; ///< bytes used so far, by subprogram
     std::uint32_t at = 0; ///< slot of the current insn

@@ -49,7 +49,11 @@ Explorer::Progress Explorer::advance(State& state, std::uint32_t& at) {
         return Progress::Rejected;
     }
     ++stats_.explored;
+    const bool is_again = env_.code.steps[at].ends_by_itself && is_return();
     env_.path.push(at, state.depth());
+    if (is_again) {
+        env_.path.last().flags |= TraceEntry::kAgain;
+    }
     return execute(state, at);
 }
 
@@ -96,10 +100,7 @@ Explorer::Progress Explorer::execute(State& state, std::uint32_t& at) {
         break;
     case Shape::LdAbs:
     case Shape::LdInd:
-        if ((is_fine = check_packet_load(env_, state, step))) {
-            transfer_packet_load(env_, state, step);
-        }
-        break;
+        return execute_packet_load(state, at);
     case Shape::JmpImm:
     case Shape::JmpReg:
     case Shape::MayGoto:
@@ -182,6 +183,27 @@ Explorer::Progress Explorer::execute_call(State& state, std::uint32_t& at) {
         }
     }
     transfer_helper(env_, state, meta);
+    return follow(step.next, at);
+}
+
+// A load outside the packet ends the function with r0 = 0.
+Explorer::Progress Explorer::execute_packet_load(State& state, std::uint32_t& at) {
+    const Step& step = env_.code.steps[at];
+    if (!check_packet_load(env_, state, step)) {
+        return Progress::Rejected;
+    }
+    if (state.depth() > 1) {
+        State ended = state;
+        ended.own_top().regs[0] = Reg::scalar(Scalar::constant(0));
+        if (!check_exit(env_, ended)) {
+            return Progress::Rejected;
+        }
+        const std::uint32_t to = transfer_exit(env_, ended);
+        if (to != cfg::kNone && !push(std::move(ended), to)) {
+            return Progress::Rejected;
+        }
+    }
+    transfer_packet_load(env_, state, step);
     return follow(step.next, at);
 }
 

@@ -45,6 +45,7 @@ class Explorer {
     Progress execute(State& state, std::uint32_t& at);
     Progress execute_jmp(State& state, std::uint32_t& at);
     Progress execute_call(State& state, std::uint32_t& at);
+    Progress execute_packet_load(State& state, std::uint32_t& at);
     Progress execute_exit(State& state, std::uint32_t& at);
     Progress follow(std::uint32_t to, std::uint32_t& at);
     bool push(State state, std::uint32_t insn);
@@ -52,12 +53,15 @@ class Explorer {
 
     Visit visit(State& state, std::uint32_t at);
     Visit visit_open(Node& node, const State& state, const Step& step);
+    [[nodiscard]] bool is_return() const;
     [[nodiscard]] bool has_limit(const Node& from) const;
+    [[nodiscard]] bool ends_by_itself(const Node& from, const State& state) const;
     void take_over(const Node& node);
     void demand_all(const State& state);
 
     // Loops.
-    [[nodiscard]] bool is_time_to_guess(const Node* last, const Step& step) const;
+    [[nodiscard]] bool is_time_to_guess(const Node* last, const State& state,
+                                        const Step& step) const;
     bool guess(State& state, const Node& last, std::uint32_t at);
     void begin_guess(State& state, State guessed, Guess record, std::uint32_t first_pin,
                      std::uint32_t turns);

@@ -221,12 +221,19 @@ class ArgCheck {
             return true; // judged with its size
         }
         std::uint32_t size = meta_.proto->arg_sizes[index_];
-        if (type == ArgType::PtrToInt) {
-            size = 4;
-        } else if (type == ArgType::PtrToLong) {
-            size = 8;
+        if (type == ArgType::PtrToInt || type == ArgType::PtrToLong) {
+            size = type == ArgType::PtrToInt ? 4 : 8;
+            if (!is_aligned(size)) {
+                return env_.reject<Slug::Misaligned>(name_of(reg_.type), offset_range(reg_, 0).min, size);
+            }
         }
         return check_memory(size, access_of(type), "a pointer to memory");
+    }
+
+    bool is_aligned(std::uint32_t size) const {
+        const std::uint64_t low = size - 1U;
+        return !reg_.is_pointer() ||
+               ((reg_.var.bits.mask | (reg_.var.bits.value + std::uint64_t(std::int64_t{reg_.off}))) & low) == 0;
     }
 
     bool check_size(bool may_be_zero) {
@@ -254,7 +261,7 @@ class ArgCheck {
         const ArgType type = meta_.proto->args[index_ - 1];
         const bool null_is_fine =
             type == ArgType::PtrToMemOrNull || type == ArgType::PtrToWritableMemOrNull;
-        if (memory.reg_.is_null() && (null_is_fine || reg_.var.u64.max == 0)) {
+        if (memory.reg_.is_null() && null_is_fine && reg_.var.u64.max == 0) {
             return true;
         }
         return memory.check_memory(reg_.var.u64.max, access_of(type), "a pointer to memory");

@@ -24,6 +24,10 @@ bool check_allowed(Env& env, const CallMeta& meta) {
     if (!prog::helper_allowed(program.type, program.attach_type, meta.id)) {
         return env.reject<Slug::HelperNotAllowed>(name_of(program.type), meta.proto->name, meta.id);
     }
+    constexpr std::uint32_t kSleepable = 1U << 4; // BPF_F_SLEEPABLE
+    if (has(meta.proto->flags, HelperFlags::Sleeps) && (program.flags & kSleepable) == 0) {
+        return env.reject<Slug::SleepingHelper>(meta.proto->name, meta.id);
+    }
     const std::string& license = env.code.object->license();
     if (env.options.check_license && has(meta.proto->flags, HelperFlags::Gpl) &&
         std::ranges::find(kGplLicenses, license) == kGplLicenses.end()) {
@@ -42,7 +46,7 @@ bool check_map(Env& env, const CallMeta& meta) {
         return true;
     }
     const MapSpec& map = env.map(meta.map);
-    if (!prog::map_allows_helper(map.type, meta.id)) {
+    if (!prog::map_allows_helper(map.type, meta.id, env.code.program->type)) {
         return env.reject<Slug::MapHelper>(map.name, name_of(map.type), meta.proto->name);
     }
     if (changes_map(meta) && (map.flags & map_flags::kRdonlyProg) != 0) {

@@ -47,12 +47,12 @@ bool is_bounded(const Scalar& value, std::uint64_t max_turns) {
 
 } // namespace
 
-bool Explorer::is_time_to_guess(const Node* last, const Step& step) const {
+bool Explorer::is_time_to_guess(const Node* last, const State& state, const Step& step) const {
     if (!env_.options.summarise_loops || last == nullptr || last->is_inductive) {
         return false;
     }
     const std::uint32_t first = step.ends_by_itself ? 0 : kFirstGuess;
-    if (!step.ends_by_itself && !step.is_loop_head) {
+    if (!step.is_loop_head && !(step.ends_by_itself && ends_by_itself(*last, state))) {
         return false;
     }
     return last->turns >= std::max(first, next_guess_[last->insn]);
@@ -97,7 +97,7 @@ void Explorer::begin_guess(State& state, State guessed, Guess record, std::uint3
 
 bool Explorer::closes(Node& head, const State& state, const Step& step) {
     return covers(env_.code, head, state, Compare::All) &&
-           (step.ends_by_itself || makes_progress(head, state));
+           ((step.ends_by_itself && ends_by_itself(head, state)) || makes_progress(head, state));
 }
 
 bool Explorer::makes_progress(Node& head, const State& state) {

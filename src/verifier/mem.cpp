@@ -179,6 +179,33 @@ bool check_packet(Env& env, unsigned number, const Reg& reg, const MemAccess& ac
     return true;
 }
 
+namespace {
+
+// Accesses to these are rewritten to the host's structs, insn by insn.
+bool is_rewritten(RegType type) {
+    switch (type) {
+    case RegType::Ctx:
+    case RegType::Socket:
+    case RegType::SockCommon:
+    case RegType::TcpSock:
+    case RegType::XdpSock:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool check_same_kind(Env& env, RegType type) {
+    RegType& before = env.accessed[env.at];
+    if (before != RegType::NotInit && before != type && (is_rewritten(before) || is_rewritten(type))) {
+        return env.reject<Slug::MixedPointers>(name_of(before), name_of(type));
+    }
+    before = type;
+    return true;
+}
+
+} // namespace
+
 bool check_access(Env& env, const State& state, unsigned number, const MemAccess& access) {
     const Reg& reg = state.reg(number);
     if (reg.may_be_null()) {
@@ -232,7 +259,8 @@ bool check_load(Env& env, const State& state, const Step& step) {
     if (step.shape == Shape::LoadAcquire && !check_atomic_place(env, state, step.src, step)) {
         return false;
     }
-    return check_access(env, state, step.src, access_of(step, Access::Read));
+    return check_access(env, state, step.src, access_of(step, Access::Read)) &&
+           check_same_kind(env, state.reg(step.src).type);
 }
 
 void transfer_load(Env& env, State& state, const Step& step) {
@@ -280,7 +308,8 @@ bool check_store(Env& env, const State& state, const Step& step) {
                 "cannot spill pointers to stack into stack frame of the caller");
         }
     }
-    return check_access(env, state, step.dst, access_of(step, Access::Write));
+    return check_access(env, state, step.dst, access_of(step, Access::Write)) &&
+           check_same_kind(env, where.type);
 }
 
 void transfer_store(Env& env, State& state, const Step& step) {

@@ -80,6 +80,7 @@ struct TraceEntry {
     static constexpr std::uint8_t kHasLinks = 4; ///< a jump that refined several places at once
     static constexpr std::uint8_t kTaken = 8;
     static constexpr std::uint8_t kBranch = 16; ///< both outcomes were possible
+    static constexpr std::uint8_t kAgain = 32; ///< a call that a callback of it returned to
 };
 
 /// Where a path can be taken up again.

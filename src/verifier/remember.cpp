@@ -37,7 +37,7 @@ Explorer::Visit Explorer::visit(State& state, std::uint32_t at) {
         ++node.misses;
         has_useless |= is_useless(node);
     }
-    const bool is_guess = is_time_to_guess(last, step) && guess(state, *last, at);
+    const bool is_guess = is_time_to_guess(last, state, step) && guess(state, *last, at);
     const std::uint32_t turns = last != nullptr ? last->turns + 1 : 0;
     if (has_useless) {
         drop_useless(nodes);
@@ -56,16 +56,20 @@ Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step&
             demand_all(state);
             return Visit::Covered;
         }
+        if (step.shape == isa::Shape::CallHelper && !is_return()) {
+            return Visit::Explore; // another call at this place, not a turn of this one
+        }
         escaped_ = state;
         escaped_head_ = &node;
         (void)env_.reject<Slug::InfiniteLoop>(env_.at);
         return Visit::Rejected;
     }
-    if (step.ends_by_itself && covers(env_.code, node, state, Compare::All)) {
+    if (step.ends_by_itself && covers(env_.code, node, state, Compare::All) &&
+        ends_by_itself(node, state)) {
         demand_all(state);
         return Visit::Covered;
     }
-    if (!step.ends_by_itself && covers(env_.code, node, state, Compare::Exact) &&
+    if (covers(env_.code, node, state, Compare::Exact) &&
         !has_limit(node)) {
         (void)env_.reject<Slug::InfiniteLoop>(env_.at);
         return Visit::Rejected;
@@ -73,12 +77,36 @@ Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step&
     return Visit::Explore;
 }
 
-// Does the loop from that state to here go through an insn that ends it some time?
+// Has a callback just returned to the call that made it?
+bool Explorer::is_return() const {
+    const auto& trace = env_.path.trace();
+    return !trace.empty() && env_.code.steps[trace.back().insn].shape == isa::Shape::Exit &&
+           (trace.back().flags & TraceEntry::kEntered) != 0;
+}
+
+// Does the way from that state to here go through a may_goto that counts, or into a callback?
 bool Explorer::has_limit(const Node& from) const {
     const auto& trace = env_.path.trace();
     return std::any_of(trace.begin() + from.trace_size, trace.end(), [this](const TraceEntry& entry) {
-        return env_.code.steps[entry.insn].ends_by_itself;
+        return env_.code.steps[entry.insn].ends_by_itself &&
+               (entry.flags & TraceEntry::kTaken) == 0;
     });
+}
+
+// Can the way from that state, at this insn, be gone a limited number of times only? Each pass of a
+// may_goto uses up some of its budget. A helper calls back a limited number of times per call: the
+// way must not lead through another call at this place.
+bool Explorer::ends_by_itself(const Node& from, const State& state) const {
+    const auto& trace = env_.path.trace();
+    if (env_.code.steps[env_.at].shape == isa::Shape::MayGoto) {
+        return has_limit(from);
+    }
+    return is_return() && std::all_of(trace.begin() + from.trace_size + 1, trace.end(),
+                                      [&](const TraceEntry& entry) {
+                                          return entry.insn != env_.at ||
+                                                 entry.depth != state.depth() ||
+                                                 (entry.flags & TraceEntry::kAgain) != 0;
+                                      });
 }
 
 // What later code demanded of the covering state, it demands of this one.
