@@ -18,26 +18,39 @@ namespace ebpfvm::test {
 ///   fp-128 .. fp-1 zeroes   fp-144 a dynptr, if one is needed
 class HelperCall {
   public:
-    /// Nothing if no loadable program type may call it, or the test cannot make an argument.
-    static std::optional<HelperCall> of(std::uint32_t id) {
+    /// In every program type that may call it, at one attach type that lets it, if this test can
+    /// make the arguments.
+    static std::vector<HelperCall> all_of(std::uint32_t id) {
+        std::vector<HelperCall> calls;
         for (const ProgType type : loadable_types()) {
+            const HelperProto& proto = *prog::helper_proto(type, id);
+            const bool sleeps = has(proto.flags, HelperFlags::Sleeps);
             for (const std::uint32_t attach : some_attach_types(type)) {
-                const HelperProto& proto = *prog::helper_proto(type, id);
-                const bool sleeps = has(proto.flags, HelperFlags::Sleeps);
                 if (prog::helper_allowed(type, attach, id) &&
                     sleeps <= (type == ProgType::Syscall) && can_make(type, attach, proto)) {
-                    return HelperCall(type, attach, id, proto);
+                    calls.push_back(HelperCall(type, attach, id, proto));
+                    break;
                 }
             }
         }
-        return std::nullopt;
+        return calls;
+    }
+    static std::optional<HelperCall> of(std::uint32_t id) {
+        std::vector<HelperCall> calls = all_of(id);
+        return calls.empty() ? std::nullopt : std::optional(std::move(calls.front()));
     }
     static HelperCall in(ProgType type, std::uint32_t attach, std::uint32_t id) {
         return {type, attach, id, *prog::helper_proto(type, id)};
     }
 
     [[nodiscard]] ProgType type() const { return type_; }
+    [[nodiscard]] std::uint32_t attach() const { return attach_; }
     [[nodiscard]] const HelperProto& proto() const { return proto_; }
+
+    /// Are other helpers called before, to make arguments?
+    [[nodiscard]] bool needs_other_helpers() const {
+        return needs(proto_, {ArgType::PtrToBtfId, ArgType::PtrToDynptr});
+    }
 
     HelperCall& with_map(int fd) {
         map_ = fd;
@@ -46,6 +59,11 @@ class HelperCall {
     /// A frozen, read-only array of 64-byte values; holds an empty string.
     HelperCall& with_constants(int fd) {
         constants_ = fd;
+        return *this;
+    }
+    /// An array of 64-byte values, for dynptrs.
+    HelperCall& with_memory(int fd) {
+        memory_ = fd;
         return *this;
     }
     /// Instead of what the prototype asks for, argument `at` is made so.
@@ -98,8 +116,13 @@ class HelperCall {
     static void append(std::vector<Insn>& to, const std::vector<Insn>& more) {
         to.insert(to.end(), more.begin(), more.end());
     }
-    static std::vector<std::uint32_t> some_attach_types(ProgType type) {
-        std::vector<std::uint32_t> all = attach_types_of(type);
+    static const std::vector<std::uint32_t>& some_attach_types(ProgType type) {
+        static std::map<ProgType, std::vector<std::uint32_t>> known;
+        const auto [at, is_new] = known.try_emplace(type);
+        std::vector<std::uint32_t>& all = at->second;
+        if (is_new) {
+            all = attach_types_of(type);
+        }
         if (all.size() > 20) {
             all = {0, std::to_underlying(AttachType::CgroupDevice)};
         }
@@ -157,7 +180,7 @@ class HelperCall {
             append(insns, {call_helper(158), mov_reg(8, 0)});
         }
         if (needs(proto_, {ArgType::PtrToDynptr})) {
-            append(insns, map_value(1, constants_writable_));
+            append(insns, map_value(1, memory_));
             append(insns, {mov_imm(2, 8), mov_imm(3, 0)});
             append(insns, stack_pointer(4, -144));
             insns.push_back(call_helper(197));
@@ -237,17 +260,10 @@ class HelperCall {
     HelperProto proto_;
     int map_ = -1;
     int constants_ = -1;
-    int constants_writable_ = -1;
+    int memory_ = -1;
     std::array<std::optional<std::vector<Insn>>, kMaxArgs> replaced_;
     std::vector<Insn> before_;
     std::vector<Insn> after_;
-
-  public:
-    /// An array of 64-byte values, for dynptrs.
-    HelperCall& with_memory(int fd) {
-        constants_writable_ = fd;
-        return *this;
-    }
 };
 
 } // namespace ebpfvm::test
