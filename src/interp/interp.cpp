@@ -176,8 +176,6 @@ const Code* tail_call_target(RunState& state, const std::uint64_t* r) {
     return state.keep(std::move(target));
 }
 
-const HelperProto& kTailCallProto = *uapi_helper(kTailCallId);
-
 bool is_prog_array(std::uint64_t map) {
     return reinterpret_cast<Map*>(map)->spec().type == MapType::ProgArray;
 }
@@ -410,7 +408,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
         VM_CASE_TAIL_CALL {
             if constexpr (kMode == Mode::Checked) {
                 std::uint64_t args[kMaxArgs] = {r[1], r[2], r[3]};
-                auto bad = check_args(state, kTailCallProto, args);
+                auto bad = check_args(state, *uapi_helper(kTailCallId), args);
                 if (!bad && !is_prog_array(r[2])) {
                     bad = ArgFault{.reason = "r2 must be a prog_array"};
                 }

@@ -21,7 +21,7 @@ struct Row {
 constexpr auto kMapHelpers = [] {
     using enum HelperId;
     return std::to_array<Row<MapType, HelperId>>({
-#define EBPFVM_MAP_HELPERS(type, ...) {MapType::type, kList<HelperId, __VA_ARGS__>},
+#define EBPFVM_MAP_HELPERS(type, ...) {MapType::type, kList<HelperId __VA_OPT__(, ) __VA_ARGS__>},
 #include "ebpfvm/tables/map_helpers.def"
     });
 }();
