@@ -2,6 +2,8 @@
 #include "verifier/state.hpp"
 
 #include <algorithm>
+#include <memory>
+#include <type_traits>
 
 namespace ebpfvm::verifier {
 
@@ -68,6 +70,37 @@ void StackSlot::forget_spill() {
     spilled = Reg{};
 }
 
+void Stack::clear() {
+    if (block_ != nullptr && --block_->owners == 0) {
+        *block_->bytes -= sizeof(Block) + block_->capacity * sizeof(StackSlot);
+        ::operator delete(block_);
+    }
+    block_ = nullptr;
+}
+
+void Stack::reserve(std::size_t size, std::uint64_t& bytes) {
+    static_assert(std::is_trivially_copyable_v<StackSlot>);
+    size = std::max(size, this->size());
+    if (block_ != nullptr && block_->owners == 1 && size <= block_->capacity) {
+        std::uninitialized_fill(slots() + block_->size, slots() + size, StackSlot{});
+        block_->size = std::uint32_t(size);
+        return;
+    }
+    const std::size_t capacity = (size + 3) & ~std::size_t{3};
+    const std::size_t needed = sizeof(Block) + capacity * sizeof(StackSlot);
+    auto* block = new (::operator new(needed))
+        Block{.owners = 1, .size = std::uint32_t(size), .capacity = std::uint32_t(capacity), .bytes = &bytes};
+    auto* copy = reinterpret_cast<StackSlot*>(block + 1);
+    const std::size_t old = this->size();
+    if (old > 0) {
+        std::uninitialized_copy(slots(), slots() + old, copy);
+    }
+    std::uninitialized_fill(copy + old, copy + size, StackSlot{});
+    bytes += needed;
+    clear();
+    block_ = block;
+}
+
 FramePool::~FramePool() {
     for (Frame* frame : free_) {
         delete frame;
@@ -76,8 +109,8 @@ FramePool::~FramePool() {
 
 void FramePool::charge(Frame& frame) {
     frame.owners = 1;
-    frame.charged = std::uint32_t(sizeof(Frame) + frame.stack.size() * sizeof(StackSlot));
-    bytes_ += frame.charged;
+    frame.bytes = &bytes_;
+    bytes_ += sizeof(Frame);
     peak_ = std::max(peak_, bytes_);
 }
 
@@ -88,7 +121,6 @@ Frame* FramePool::make() {
     } else {
         frame = free_.back();
         free_.pop_back();
-        frame->stack.clear();
         frame->regs.fill(Reg{});
     }
     frame->callsite = 0;
@@ -115,7 +147,8 @@ Frame* FramePool::clone(const Frame& from) {
 
 void FramePool::release(Frame* frame) {
     if (--frame->owners == 0) {
-        bytes_ -= frame->charged;
+        bytes_ -= sizeof(Frame);
+        frame->stack.clear();
         free_.push_back(frame);
     }
 }

@@ -39,6 +39,49 @@ struct StackSlot {
     void forget_spill();
 };
 
+/// The slots of one frame that were ever written; [0] is the one below r10. Copies share memory until
+/// one of them is written to.
+class Stack {
+  public:
+    Stack() = default;
+    Stack(const Stack& other) : block_(other.block_) {
+        if (block_ != nullptr) {
+            ++block_->owners;
+        }
+    }
+    Stack(Stack&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+    Stack& operator=(Stack other) noexcept {
+        std::swap(block_, other.block_);
+        return *this;
+    }
+    ~Stack() { clear(); }
+
+    [[nodiscard]] std::size_t size() const { return block_ != nullptr ? block_->size : 0; }
+    [[nodiscard]] const StackSlot& operator[](std::size_t index) const { return slots()[index]; }
+    [[nodiscard]] bool shares(const Stack& other) const { return block_ == other.block_; }
+
+    /// For writing; slots up to `index` are made if there are none. `bytes` counts their memory.
+    [[nodiscard]] StackSlot& own(std::size_t index, std::uint64_t& bytes) {
+        if (block_ == nullptr || block_->owners > 1 || index >= block_->size) {
+            reserve(index + 1, bytes);
+        }
+        return slots()[index];
+    }
+    void clear();
+
+  private:
+    struct Block {
+        std::uint32_t owners;
+        std::uint32_t size;
+        std::uint32_t capacity;
+        std::uint64_t* bytes; // where its memory is counted
+    };
+    [[nodiscard]] StackSlot* slots() const { return reinterpret_cast<StackSlot*>(block_ + 1); }
+    void reserve(std::size_t size, std::uint64_t& bytes);
+
+    Block* block_ = nullptr;
+};
+
 /// How a frame was entered, and so where its exit goes.
 enum class FrameKind : std::uint8_t {
     Entry,         ///< exit ends the program (or the global function that is verified alone)
@@ -50,7 +93,6 @@ enum class FrameKind : std::uint8_t {
 /// One function's registers and stack. Shared between states until somebody writes to it.
 struct Frame {
     std::uint32_t owners = 0;
-    std::uint32_t charged = 0; ///< bytes the pool counted for it
     std::uint32_t callsite = 0; ///< slot of the call insn
     std::uint32_t subprog = 0;
     FrameKind kind = FrameKind::Entry;
@@ -58,16 +100,13 @@ struct Frame {
     std::int32_t return_max = 0;
     std::uint32_t callback_depth = 0; ///< Callback: how often it has been entered on this path
     std::array<Reg, kRegCount> regs{};
-    std::vector<StackSlot> stack{}; ///< [0] is the slot below r10
+    Stack stack{};
+    std::uint64_t* bytes = nullptr; ///< where the memory of the stack is counted
 
-    /// The slot that holds byte `off` (< 0) of the stack; made if there is none.
-    StackSlot& slot(std::int32_t off) {
-        const auto index = slot_index(off);
-        if (index >= stack.size()) {
-            stack.resize(index + 1);
-        }
-        return stack[index];
-    }
+    /// For writing: slot `index`, made if there is none.
+    [[nodiscard]] StackSlot& own_slot(std::size_t index) { return stack.own(index, *bytes); }
+    /// The same for the slot that holds byte `off` (< 0) of the stack.
+    [[nodiscard]] StackSlot& slot(std::int32_t off) { return own_slot(slot_index(off)); }
     [[nodiscard]] static std::size_t slot_index(std::int32_t off) { return std::size_t(-off - 1) / kSlotSize; }
 };
 
@@ -87,6 +126,7 @@ class FramePool {
 
   private:
     void charge(Frame& frame);
+
     std::vector<Frame*> free_;
     std::uint64_t bytes_ = 0;
     std::uint64_t peak_ = 0;
@@ -170,7 +210,7 @@ void State::for_each_reg(const Wanted& wanted, const F& f) {
         for (std::size_t s = 0; s < frames_[i]->stack.size(); ++s) {
             const StackSlot& slot = frames_[i]->stack[s];
             if (slot.has_spill() && wanted(slot.spilled)) {
-                f(own(i).stack[s].spilled);
+                f(own(i).own_slot(s).spilled);
             }
         }
     }

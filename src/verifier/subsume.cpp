@@ -170,10 +170,14 @@ class Covers {
     }
 
     bool stack_covers(unsigned index, const Frame& old, const Frame& now) {
+        const bool is_same = old.stack.shares(now.stack);
         for (std::size_t s = 0; s < old.stack.size(); ++s) {
             const bool is_read =
                 mode_ != Compare::Demanded || (node_.read[index] >> s & 1) != 0;
             if (!is_read) {
+                continue;
+            }
+            if (is_same && (!old.stack[s].has_spill() || (old.stack[s].spilled.id | old.stack[s].spilled.ref | old.stack[s].spilled.map_uid) == 0)) {
                 continue;
             }
             static const StackSlot kNever{};

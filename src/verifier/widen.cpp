@@ -39,8 +39,10 @@ class Widener {
         }
         for (std::size_t s = 0; s < frame.stack.size(); ++s) {
             const StackSlot never{};
-            widen_slot(s < old.stack.size() ? old.stack[s] : never, frame.stack[s],
-                       before_.precise.has_slot(frame_, unsigned(s)));
+            const StackSlot& was = s < old.stack.size() ? old.stack[s] : never;
+            if (!(was == frame.stack[s])) {
+                widen_slot(was, frame.own_slot(s), before_.precise.has_slot(frame_, unsigned(s)));
+            }
         }
     }
 
@@ -99,9 +101,6 @@ class Widener {
     }
 
     void widen_slot(const StackSlot& old, StackSlot& slot, bool is_demanded) {
-        if (old == slot) {
-            return;
-        }
         if (old.has_spill() && slot.has_spill() && old.bytes == slot.bytes) {
             widen_reg(old.spilled, slot.spilled, is_demanded);
             if (slot.spilled.type == RegType::NotInit) {
