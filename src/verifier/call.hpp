@@ -30,6 +30,8 @@ void transfer_helper(Env& env, State& state, const CallMeta& meta);
 
 /// Makes `entered` the state at the start of the callback that the helper calls.
 [[nodiscard]] bool check_callback(Env& env, const State& state, const CallMeta& meta);
+/// Not if bpf_loop() has made all its calls.
+[[nodiscard]] bool may_call_back(Env& env, const State& state, const CallMeta& meta);
 void enter_callback(Env& env, State& entered, const CallMeta& meta);
 
 [[nodiscard]] bool check_local_call(Env& env, const State& state, const Step& step);

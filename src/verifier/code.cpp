@@ -193,7 +193,8 @@ void add_steps(const isa::DecodedProgram& decoded, Code& code) {
             step.target = std::uint32_t(isa::target_of(insn, at));
         }
         step.is_loop_head = block.first == at && block.is_loop_head;
-        step.is_prune_point = block.first == at && (block.predecessors > 1 || block.is_loop_head);
+        step.is_prune_point = block.first == at;
+        step.is_merge = block.first == at && (block.predecessors > 1 || block.is_loop_head);
         describe(insn.op, step);
     }
     for (const std::uint32_t at : decoded.frame_pointer_writes) {
@@ -219,9 +220,11 @@ void mark_returns(Code& code, const VerifierOptions& options) {
         }
         if (step.shape == Shape::CallLocal && step.next < code.steps.size()) {
             code.steps[step.next].is_prune_point = true;
+            code.steps[step.next].is_merge = true;
         }
         if (step.shape == Shape::MayGoto || calls_back(code, step, options)) {
             code.steps[at].is_prune_point = true;
+            code.steps[at].is_merge = true;
             code.steps[at].ends_by_itself = true;
         }
     }

@@ -23,7 +23,8 @@ struct Step {
     std::uint8_t size = 0;     ///< bytes of a memory access, or of a narrow move or swap
     bool sign_extends = false; ///< loads and moves
     bool swaps = false;        ///< Swap: bytes change places (else truncation only)
-    bool is_prune_point = false;
+    bool is_prune_point = false; ///< states are compared here
+    bool is_merge = false;       ///< paths meet here
     bool is_loop_head = false;
     bool writes_frame_pointer = false;
     bool ends_by_itself = false; ///< may_goto, calls with callbacks: loops with a limit built in

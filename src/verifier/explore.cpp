@@ -176,11 +176,14 @@ Explorer::Progress Explorer::execute_call(State& state, std::uint32_t& at) {
         if (!check_callback(env_, state, meta)) {
             return Progress::Rejected;
         }
-        State entered = state;
-        enter_callback(env_, entered, meta);
-        if (!push(std::move(entered), meta.callback)) {
-            return Progress::Rejected;
+        if (may_call_back(env_, state, meta)) {
+            State entered = state;
+            enter_callback(env_, entered, meta);
+            if (!push(std::move(entered), meta.callback)) {
+                return Progress::Rejected;
+            }
         }
+        state.own_top().callbacks = 0;
     }
     transfer_helper(env_, state, meta);
     return follow(step.next, at);

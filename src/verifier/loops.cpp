@@ -63,7 +63,9 @@ bool Explorer::guess(State& state, const Node& last, std::uint32_t at) {
         thresholds_ = thresholds_of(env_.code);
     }
     const std::uint32_t first_pin = env_.next_pin();
-    auto guessed = widen(env_, last, state, thresholds_, Widening::Everything);
+    const bool has_limit = env_.code.steps[at].ends_by_itself;
+    auto guessed = widen(env_, last, state, thresholds_,
+                         has_limit ? Widening::Undemanded : Widening::Everything);
     next_guess_[at] = (last.turns + 1) * 4;
     if (!guessed) {
         return false;

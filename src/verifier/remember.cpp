@@ -137,8 +137,8 @@ void Explorer::demand_all(const State& state) {
 
 // Remembering costs, and so does every comparison with what is remembered.
 bool Explorer::is_worth_remembering(const Step& step) const {
-    (void)step;
-    return jumps_ - remembered_at_jump_ >= 2 && stats_.explored - remembered_at_insn_ >= 8;
+
+    return stats_.explored - remembered_at_insn_ >= (step.is_merge ? 1 : 8);
 }
 
 void Explorer::remember(const State& state, std::uint32_t at) {

@@ -127,7 +127,7 @@ Frame* FramePool::make() {
     frame->subprog = 0;
     frame->kind = FrameKind::Entry;
     frame->return_min = frame->return_max = 0;
-    frame->callback_depth = 0;
+    frame->callbacks = 0;
     charge(*frame);
     return frame;
 }

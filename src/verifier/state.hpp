@@ -98,7 +98,7 @@ struct Frame {
     FrameKind kind = FrameKind::Entry;
     std::int32_t return_min = 0; ///< what a callback may return
     std::int32_t return_max = 0;
-    std::uint32_t callback_depth = 0; ///< Callback: how often it has been entered on this path
+    std::uint32_t callbacks = 0; ///< entered so far from the call that this frame is making
     std::array<Reg, kRegCount> regs{};
     Stack stack{};
     std::uint64_t* bytes = nullptr; ///< where the memory of the stack is counted

@@ -150,11 +150,20 @@ bool check_callback(Env& env, const State& state, const CallMeta& meta) {
                                                "its callback gets kernel objects");
 }
 
+bool may_call_back(Env& env, const State& state, const CallMeta& meta) {
+    if (!is(meta, HelperId::loop)) {
+        return true;
+    }
+    env.demand(state, 1);
+    return state.top().callbacks < state.reg(1).var.u64.max;
+}
+
 void enter_callback(Env& env, State& entered, const CallMeta& meta) {
     const Frame& caller = entered.top();
     const Reg count = caller.regs[1];
     const Reg map = caller.regs[1];
     const Reg data = caller.regs[3];
+    ++entered.own_top().callbacks;
     Frame& callee = entered.push_frame();
     callee.callsite = env.at;
     callee.subprog = env.code.subprog_at(meta.callback);

@@ -87,6 +87,9 @@ class Covers {
     bool frame_covers(unsigned index) {
         const Frame& old = old_.frame(index);
         const Frame& now = state_.frame(index);
+        if (old.callbacks > now.callbacks) { // more may follow than did there
+            return false;
+        }
         // One and the same frame covers itself, but other frames may share its ids.
         std::uint16_t live = live_regs(code_, state_, node_.insn, index);
         for (; live != 0; live &= std::uint16_t(live - 1)) {

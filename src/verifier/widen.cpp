@@ -30,6 +30,7 @@ class Widener {
 
   private:
     void widen_frame(const Frame& old, Frame& frame, std::uint16_t live) {
+        frame.callbacks = 0;
         for (unsigned r = 0; r < kFramePointer; ++r) {
             if ((live >> r & 1) == 0) {
                 frame.regs[r] = Reg{};
