@@ -241,7 +241,8 @@ void find_packet_changes(Code& code, const VerifierOptions& options) {
                 if (step.shape == Shape::CallHelper && step.next != 0) {
                     const HelperProto* proto = prototype_of(
                         code.program->type, std::uint32_t(step.imm), options);
-                    changes = proto != nullptr && has(proto->flags, HelperFlags::ChangesPacket);
+                    changes = std::uint32_t(step.imm) == kTailCallId || // what it runs may
+                              (proto != nullptr && has(proto->flags, HelperFlags::ChangesPacket));
                 } else if (step.shape == Shape::CallLocal && step.next != 0) {
                     changes = code.subprogs[code.subprog_at(step.target)].changes_packet;
                 }

@@ -185,8 +185,24 @@ Explorer::Progress Explorer::execute_call(State& state, std::uint32_t& at) {
         }
         state.own_top().callbacks = 0;
     }
+    if (meta.id == kTailCallId && state.depth() > 1 && !push_tail_call(state)) {
+        return Progress::Rejected;
+    }
     transfer_helper(env_, state, meta);
     return follow(step.next, at);
+}
+
+// The program that a tail call runs returns in the place of the function that made the call.
+bool Explorer::push_tail_call(const State& state) {
+    State ended = state;
+    ended.own_top().regs[0] = Reg::unknown();
+    forget_packets(ended);
+    if (!check_exit(env_, ended)) {
+        return false;
+    }
+    const std::uint32_t to = transfer_exit(env_, ended);
+    env_.path.last().flags = 0;
+    return to == cfg::kNone || push(std::move(ended), to);
 }
 
 // A load outside the packet ends the function with r0 = 0.
@@ -240,11 +256,12 @@ bool Explorer::take_pending(State& state, std::uint32_t& at) {
     state = std::move(next.state);
     at = next.insn;
     env_.path.rewind(next.mark);
-    if (!env_.path.trace().empty() && env_.code.steps[env_.path.last().insn].shape != Shape::CallHelper) {
-        env_.path.last().flags |= TraceEntry::kTaken;
-    } else if (!env_.path.trace().empty()) {
-        env_.path.last().flags |= TraceEntry::kEntered;
+    TraceEntry& last = env_.path.last(); // there is one: entries have no second way to go
+    if (state.depth() > last.depth) {
+        last.flags |= TraceEntry::kEntered;
         env_.path.write_frame(state.depth() - 1);
+    } else {
+        last.flags |= TraceEntry::kTaken;
     }
     pending_.pop_back();
     confirm_guesses();

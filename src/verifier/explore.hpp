@@ -48,6 +48,7 @@ class Explorer {
     Progress execute_packet_load(State& state, std::uint32_t& at);
     Progress execute_exit(State& state, std::uint32_t& at);
     Progress follow(std::uint32_t to, std::uint32_t& at);
+    bool push_tail_call(const State& state);
     bool push(State state, std::uint32_t insn);
     bool take_pending(State& state, std::uint32_t& at);
 

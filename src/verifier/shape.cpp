@@ -58,7 +58,8 @@ bool check_maps(Env& env) {
 // Depth-first over calls, with the stack of the chain so far.
 class StackChains {
   public:
-    StackChains(Env& env, std::uint32_t& deepest) : env_(env), deepest_(deepest) {}
+    StackChains(Env& env, std::uint32_t& deepest)
+        : env_(env), deepest_(deepest), has_private_stacks_(gives_private_stacks(env)) {}
 
     bool visit(std::uint32_t subprog, std::uint32_t above, unsigned depth) {
         if (depth > kMaxFrames) {
@@ -66,9 +67,10 @@ class StackChains {
                                       : env_.reject<Slug::CallDepth>(depth, kMaxFrames);
         }
         const std::uint32_t own = round_up(std::max(env_.stack_depth[subprog], 1U), 32U);
-        const std::uint32_t total = above + own;
-        deepest_ = std::max(deepest_, total);
-        if (total > env_.options.max_stack) {
+        const bool is_private = has_private_stacks_ && own >= kMinPrivateStack;
+        const std::uint32_t total = is_private ? above : above + own;
+        deepest_ = std::max(deepest_, is_private ? own : total);
+        if (total > env_.options.max_stack || own > env_.options.max_stack) {
             return env_.reject<Slug::StackTooLarge>(depth, total, env_.options.max_stack);
         }
         active_.push_back(subprog);
@@ -96,8 +98,21 @@ class StackChains {
         return std::ranges::find(active_, subprog) != active_.end();
     }
 
+    static constexpr std::uint32_t kMinPrivateStack = 64; // BPF_PRIV_STACK_MIN_SIZE
+
+    // Linux gives the larger functions of tracing programs a stack each, which does not count.
+    static bool gives_private_stacks(const Env& env) {
+        const ProgType type = env.code.program->type;
+        const bool is_tracing = type == ProgType::Kprobe || type == ProgType::Tracepoint ||
+                                type == ProgType::PerfEvent || type == ProgType::RawTracepoint;
+        return is_tracing && std::ranges::none_of(env.code.steps, [](const Step& step) {
+                   return step.shape == Shape::CallHelper && step.imm == kTailCallId;
+               });
+    }
+
     Env& env_;
     std::uint32_t& deepest_;
+    bool has_private_stacks_;
     std::vector<std::uint32_t> active_;
 };
 
