@@ -26,8 +26,13 @@ struct SubprogParam {
     bool is_pointer = false;
     std::string pointee{};  ///< name of the type it points to; empty if it has none
     std::uint32_t size = 0; ///< bytes it points to; 0 if unknown
-    bool is_ctx = false;    ///< tagged as the program's context (__arg_ctx)
-    bool is_nonnull = false; ///< tagged __arg_nonnull
+    // Tags of the declaration:
+    bool is_ctx = false;       ///< __arg_ctx: the program's context
+    bool is_nonnull = false;   ///< __arg_nonnull
+    bool is_nullable = false;  ///< __arg_nullable: a trusted pointer that may be null
+    bool is_trusted = false;   ///< __arg_trusted: a pointer to a kernel object
+    bool is_untrusted = false; ///< __arg_untrusted: memory that may be read, whatever is there
+    bool is_arena = false;     ///< __arg_arena: a pointer into an arena
 
     bool operator==(const SubprogParam&) const = default;
 };

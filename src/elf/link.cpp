@@ -1,6 +1,8 @@
 // Tested by programs_test.cpp.
 #include "elf/link.hpp"
 
+#include "elf/param_tag.hpp"
+
 #include <algorithm>
 
 namespace ebpfvm::elf {
@@ -8,10 +10,32 @@ namespace {
 
 constexpr std::uint16_t kMaxParams = 5; // r1..r5
 
+// A tag of a declaration: __arg_ctx and its like.
+struct ParamTag {
+    std::uint32_t func = 0; // in the type information
+    std::uint32_t param = 0;
+    std::string_view name; // "ctx"
+};
+
+std::vector<ParamTag> param_tags(const Btf* btf) {
+    constexpr std::string_view kPrefix = "arg:";
+    std::vector<ParamTag> tags;
+    for (std::uint32_t id = 1; btf != nullptr && id < btf->type_count(); ++id) {
+        if (btf->kind(id) == BtfKind::DeclTag && btf->component(id) >= 0 &&
+            btf->name(id).starts_with(kPrefix)) {
+            tags.push_back({btf->type(id).type, std::uint32_t(btf->component(id)),
+                            btf->name(id).substr(kPrefix.size())});
+        }
+    }
+    std::ranges::stable_sort(tags, {}, &ParamTag::func);
+    return tags;
+}
+
 class Linker {
   public:
     Linker(const Input& input, const Code& code, Budget& budget)
-        : input_(input), code_(code), budget_(budget), places_(code.functions().size()) {}
+        : input_(input), code_(code), budget_(budget), places_(code.functions().size()),
+          tags_(param_tags(input.btf.get())) {}
 
     Expected<LinkedPrograms> run();
 
@@ -34,6 +58,7 @@ class Linker {
     Budget& budget_;
     std::vector<Place> places_; // by function
     LinkedPrograms linked_;
+    std::vector<ParamTag> tags_; // ascending
 
     // Of the program at hand:
     std::vector<std::uint32_t> functions_; // in the order of their insns
@@ -156,6 +181,12 @@ std::vector<SubprogParam> Linker::params_of(std::uint32_t func) const {
         if (btf.kind(id) == BtfKind::Ptr) {
             const std::uint32_t target = btf.resolve(btf.type(id).type);
             param = {true, std::string(btf.name(target)), btf.size_of(target).value_or(0)};
+        }
+    }
+    for (const ParamTag& tag :
+         std::ranges::equal_range(tags_, func, {}, &ParamTag::func)) {
+        if (tag.param < params.size()) {
+            static_cast<void>(set_tag(params[tag.param], tag.name)); // others mean nothing to us
         }
     }
     return params;

@@ -1,6 +1,7 @@
 // Programs as text, line by line: docs/bpft.md. Tested by load_bpft_test.cpp.
 #include "ebpfvm/object.hpp"
 #include "elf/object_builder.hpp"
+#include "elf/param_tag.hpp"
 #include "support/bits.hpp"
 #include "support/try.hpp"
 
@@ -54,10 +55,12 @@ class BpftReader {
     Expected<void> read_map(std::string_view rest);
     Expected<void> read_map_field(MapSpec& spec, std::string_view key, std::string_view value);
     Expected<void> read_special_fields(MapSpec& spec, std::string_view list);
+    Expected<void> read_special_field(MapSpec& spec, std::string_view text, char separator);
     Expected<void> read_inner(MapSpec& spec, std::string_view list);
     Expected<void> read_data(MapSpec& spec, std::string_view hex);
     Expected<void> read_func(std::string_view rest);
     Expected<SubprogParam> read_param(std::string_view& rest) const;
+    Expected<void> read_tags(SubprogParam& param, std::string_view list) const;
     Expected<void> read_extern(std::string_view rest, ExternKind kind);
     Expected<void> read_insns(std::string_view rest);
     Expected<void> end_program();
@@ -283,6 +286,10 @@ Expected<void> BpftReader::read_inner(MapSpec& spec, std::string_view list) {
     while (!list.empty()) {
         std::string_view part = next_part(list, ',');
         const std::string_view key = next_part(part, ':');
+        if (key == "field") { // KIND@OFF, since ':' and ',' are taken
+            TRY(read_special_field(inner, part, '@'));
+            continue;
+        }
         if (key == "inner" || key == "data" || key == "fields") {
             return bad("inner map property \"{}\" is unknown", key);
         }
@@ -294,11 +301,16 @@ Expected<void> BpftReader::read_inner(MapSpec& spec, std::string_view list) {
 
 Expected<void> BpftReader::read_special_fields(MapSpec& spec, std::string_view list) {
     while (!list.empty()) {
-        std::string_view part = next_part(list, ',');
-        const std::string_view kind = next_part(part, ':');
-        TRY_ASSIGN(const auto off, number<std::uint32_t>(part, "offset"));
-        spec.fields.push_back({std::string(kind), off});
+        TRY(read_special_field(spec, next_part(list, ','), ':'));
     }
+    return {};
+}
+
+Expected<void> BpftReader::read_special_field(MapSpec& spec, std::string_view text,
+                                              char separator) {
+    const std::string_view kind = next_part(text, separator);
+    TRY_ASSIGN(const auto off, number<std::uint32_t>(text, "offset"));
+    spec.fields.push_back({std::string(kind), off});
     return {};
 }
 
@@ -318,8 +330,19 @@ Expected<void> BpftReader::read_data(MapSpec& spec, std::string_view hex) {
     return {};
 }
 
-// scalar, or ptr:TYPE:SIZE, where TYPE may be "-" and SIZE an errno. TYPE may hold spaces and even
-// colons: it ends at the first colon before a number.
+// ctx+nonnull
+Expected<void> BpftReader::read_tags(SubprogParam& param, std::string_view list) const {
+    while (!list.empty()) {
+        const std::string_view tag = next_part(list, '+');
+        if (!elf::set_tag(param, tag)) {
+            return bad("tag \"{}\" is unknown", tag);
+        }
+    }
+    return {};
+}
+
+// scalar, or ptr:TYPE:SIZE[+TAG...], where TYPE may be "-" and SIZE an errno. TYPE may hold spaces
+// and even colons: it ends at the first colon before a number.
 Expected<SubprogParam> BpftReader::read_param(std::string_view& rest) const {
     SubprogParam param;
     if (!rest.starts_with("ptr:")) {
@@ -335,7 +358,8 @@ Expected<SubprogParam> BpftReader::read_param(std::string_view& rest) const {
     for (auto colon = rest.find(':'); colon != std::string_view::npos;
          colon = rest.find(':', colon + 1)) {
         std::string_view after = rest.substr(colon + 1);
-        const std::string_view size = next_word(after);
+        std::string_view tags = next_word(after);
+        const std::string_view size = next_part(tags, '+');
         if (!is_size(size)) {
             continue;
         }
@@ -344,6 +368,7 @@ Expected<SubprogParam> BpftReader::read_param(std::string_view& rest) const {
         if (size.front() != '-') {
             TRY_ASSIGN(param.size, number<std::uint32_t>(size, "size"));
         }
+        TRY(read_tags(param, tags));
         rest = after;
         return param;
     }

@@ -18,7 +18,7 @@ license GPL
 kernel reject errno=13 processed=100
 expect accept retval 5
 map 0 type=2 (array) key=4 value=4 max=1 flags=0x80 name=.rodata data=01a2B300
-map 7 type=12 (array_of_maps) key=4 value=4 max=10 flags=0x0 extra=0x5 inner=type:1,key:8,value:16,max:2,flags:0x1
+map 7 type=12 (array_of_maps) key=4 value=4 max=10 flags=0x0 extra=0x5 inner=type:1,key:8,value:16,max:2,flags:0x1,field:timer@8
 map 2 type=1 (hash) key=4 value=32 max=9 flags=0x0 fields=spin_lock:4,timer:0x10
 func 0 global first_program ptr:xdp_md:24
 func 7 static helper scalar ptr:unsigned long long:8 ptr:-:-22 ptr:a::b:4
@@ -77,6 +77,7 @@ TEST(LoadBpft, ReadsMaps) {
     EXPECT_EQ(outer.inner->type, MapType::Hash);
     EXPECT_EQ(outer.inner->value_size, 16u);
     EXPECT_EQ(outer.inner->flags, 1u);
+    EXPECT_EQ(outer.inner->fields, (std::vector<MapField>{{"timer", 8}}));
     EXPECT_EQ(object.maps()[2].fields, (std::vector<MapField>{{"spin_lock", 4}, {"timer", 16}}));
     EXPECT_FALSE(object.maps()[2].frozen);
 }
@@ -94,6 +95,19 @@ TEST(LoadBpft, ReadsFunctionsAndTheirParameters) {
         subprogs[1].params,
         (std::vector<SubprogParam>{
             {false, "", 0}, {true, "unsigned long long", 8}, {true, "", 0}, {true, "a::b", 4}}));
+}
+
+TEST(LoadBpft, ReadsTagsOfParameters) {
+    const Object object = loaded("prog p\nfunc 0 global p ptr:a b:8+ctx ptr:-:-22+trusted+nullable "
+                                 "ptr:c:0+arena+nonnull+untrusted\n"
+                                 "insns 1\n0000000000000095\nend\n");
+    const auto& params = object.programs()[0].subprogs[0].params;
+    ASSERT_EQ(params.size(), 3u);
+    EXPECT_TRUE(params[0].is_ctx && !params[0].is_nonnull);
+    EXPECT_EQ(params[0].pointee, "a b");
+    EXPECT_EQ(params[0].size, 8u);
+    EXPECT_TRUE(params[1].is_trusted && params[1].is_nullable && !params[1].is_arena);
+    EXPECT_TRUE(params[2].is_arena && params[2].is_nonnull && params[2].is_untrusted);
 }
 
 TEST(LoadBpft, TurnsNumbersOfTheTextIntoIndices) {
@@ -172,6 +186,7 @@ TEST(LoadBpft, RefusesBadText) {
         {"prog p\nfunc 0 static f\nfunc 0 static g\n", 3, "func 0 after func 0"},
         {"prog p\nfunc 0 static f float\n", 2, "parameter \"float\""},
         {"prog p\nfunc 0 static f ptr:x\n", 2, "parameter \"ptr:x\" has no size"},
+        {"prog p\nfunc 0 static f ptr:x:4+ctx+red\n", 2, "tag \"red\" is unknown"},
         {"prog p\nkfunc 0\n", 2, "extern at insn 0 needs a name"},
         {"prog p\ninsns 1\n0000000000002085\nend\n", 4, "insn 0 needs a line \"kfunc 0 NAME\""},
         {"prog p\ninsns 1\n0000000000003018\nend\n", 4, "insn 0 needs a line \"ksym 0 NAME\""},
