@@ -275,6 +275,18 @@ bool check_imm(Env& env, const Step& step) {
     }
 }
 
+bool moves_null(const State& state, const Step& step, Kind kind) {
+    switch (kind) {
+    case Kind::AddToPointer:
+    case Kind::SubFromPointer:
+        return state.reg(step.dst).may_be_null();
+    case Kind::AddPointer:
+        return state.reg(step.src).may_be_null();
+    default: // moves and numbers
+        return false;
+    }
+}
+
 bool reads_src(const Step& step) {
     return step.shape == Shape::AluReg || step.shape == Shape::Movsx;
 }
@@ -323,7 +335,12 @@ void transfer_alu(Env& env, State& state, const Step& step) {
         state.own_top().regs[step.dst] = Reg::unknown(); // only where nothing is judged
         return;
     }
-    switch (classify(state, step)) {
+    const Kind kind = classify(state, step);
+    if (moves_null(state, step, kind)) {
+        state.own_top().regs[step.dst] = Reg::unknown(); // likewise
+        return;
+    }
+    switch (kind) {
     case Kind::Scalars:
         if (step.shape != Shape::Neg && step.shape != Shape::Swap && step.shape != Shape::Movsx &&
             step.alu == AluOp::Mov) {
