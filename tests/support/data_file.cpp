@@ -92,18 +92,17 @@ std::string option_lines(const DataFile& data) {
     return has_license ? lines : lines + "license GPL\n";
 }
 
-std::string numbered_lines(std::string_view directive, const std::string& text) {
-    std::string lines;
+std::string map_lines(const std::string& text) {
+    std::string result;
     std::istringstream in(text);
     unsigned number = 0;
     for (std::string line; std::getline(in, line);) {
         if (!trimmed(line).empty()) {
-            lines += directive == "map" ? fmt::format("map {} {}\n", number, trimmed(line))
-                                        : fmt::format("{} {}\n", directive, trimmed(line));
+            result += fmt::format("map {} {}\n", number, trimmed(line));
             ++number;
         }
     }
-    return lines;
+    return result;
 }
 
 // bpft refers to maps as the kernel does: by descriptor, which is the number of the line.
@@ -119,6 +118,26 @@ Insn with_descriptor(Insn insn) {
 
 } // namespace
 
+VerifierOptions options_of(const DataFile& data) {
+    VerifierOptions options;
+    std::istringstream words(data.options);
+    for (std::string word; words >> word;) {
+        const auto equals = word.find('=');
+        const std::string key = word.substr(0, equals);
+        const std::uint64_t value = std::stoull(word.substr(equals + 1), nullptr, 0);
+        if (key == "max_explored") {
+            options.max_explored = value;
+        } else if (key == "max_bytes") {
+            options.max_bytes = value;
+        } else if (key == "allow_uninit_stack") {
+            options.allow_uninit_stack = value != 0;
+        } else {
+            ADD_FAILURE() << data.path << ": unknown option " << word;
+        }
+    }
+    return options;
+}
+
 Expected<std::string> bpft_of(const DataFile& data) {
     const auto insns = assemble(data.assembly);
     if (!insns) {
@@ -132,8 +151,7 @@ Expected<std::string> bpft_of(const DataFile& data) {
     }
     std::string text = fmt::format("prog {}\nprog_type {} ({})\n", test_name(data.path),
                                    std::to_underlying(type->type), name);
-    text += option_lines(data) + numbered_lines("map", data.map_lines) +
-            numbered_lines("func", data.funcs);
+    text += option_lines(data) + map_lines(data.map_lines) + data.funcs;
     text += fmt::format("insns {}\n", insns->size());
     for (const Insn& insn : *insns) {
         text += fmt::format("{:016x}\n", std::bit_cast<std::uint64_t>(with_descriptor(insn)));
@@ -152,6 +170,8 @@ DataFile read_data_file(const std::filesystem::path& path) {
             data.map_lines = text;
         } else if (name == "funcs") {
             data.funcs = text;
+        } else if (name == "options") {
+            data.options = value;
         } else if (name == "mem") {
             data.memory = bytes_of_hex(text);
         } else if (name == "packet") {

@@ -5,7 +5,8 @@
 //               attach_type=1 prog_flags=0x10 license=none (default: GPL)
 //   -- maps     one map a line, as in bpft: type=1 key=4 value=8 max=4 [flags=0x80] [name=x]
 //               [data=hex] [inner=...] [fields=...]
-//   -- funcs    functions as in bpft, with slots: 0 global main, 5 static helper, ...
+//   -- funcs    lines of bpft: func 0 global main, func 5 static helper, kfunc 7 name, ...
+//   -- options  of the verifier: max_explored=1000 max_bytes=65536 allow_uninit_stack=0
 //   -- mem      context memory as hex       -- packet  packet as hex
 //   -- budget   insn budget                 -- asm     the program
 // and one of
@@ -20,6 +21,7 @@
 #pragma once
 
 #include "ebpfvm/ebpfvm.hpp"
+#include "ebpfvm/verifier.hpp"
 
 #include <filesystem>
 #include <optional>
@@ -35,6 +37,7 @@ struct DataFile {
     std::vector<MapSpec> maps{};
     std::string map_lines{};
     std::string funcs{};
+    std::string options{};
     std::vector<std::byte> memory{};
     std::vector<std::byte> packet{};
     std::uint64_t budget = 0;
@@ -49,6 +52,9 @@ struct DataFile {
 
 /// Fails the current test and returns an empty file if it cannot be read or has an unknown section.
 DataFile read_data_file(const std::filesystem::path& path);
+
+/// VerifierOptions with the file's changes.
+[[nodiscard]] VerifierOptions options_of(const DataFile& data);
 
 /// The program as bpft text. Programs that run on memory become XDP programs, which all may be.
 [[nodiscard]] Expected<std::string> bpft_of(const DataFile& data);
