@@ -91,9 +91,11 @@ Reg move_pointer(Env& env, const Reg& pointer, const Scalar& off, AluOp op) {
     Reg result = pointer;
     if (off.is_constant()) {
         const auto delta = std::int64_t(off.value());
-        const __int128 sum = op == AluOp::Add ? __int128{pointer.off} + delta
-                                              : __int128{pointer.off} - delta;
-        if (sum == std::int32_t(sum)) {
+        std::int64_t sum = 0;
+        const bool overflows = op == AluOp::Add
+                                   ? __builtin_add_overflow(pointer.off, delta, &sum)
+                                   : __builtin_sub_overflow(pointer.off, delta, &sum);
+        if (!overflows && sum == std::int32_t(sum)) {
             result.off = std::int32_t(sum);
             return result;
         }
@@ -213,9 +215,10 @@ void keep_link(Reg& dst, const Reg& before, const Step& step, const Scalar& oper
     }
     distance = step.alu == AluOp::Add ? distance : -distance;
     if (step.width == Width::W32) { // only if it does what the 64-bit form would do
-        const __int128 min = __int128{before.var.u64.min} + distance;
-        const __int128 max = __int128{before.var.u64.max} + distance;
-        if (min < 0 || max > UINT32_MAX) {
+        std::uint32_t min = 0;
+        std::uint32_t max = 0;
+        if (__builtin_add_overflow(before.var.u64.min, distance, &min) ||
+            __builtin_add_overflow(before.var.u64.max, distance, &max)) {
             return;
         }
     }
