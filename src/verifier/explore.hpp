@@ -5,6 +5,7 @@
 #include "verifier/jmp.hpp"
 
 #include <deque>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -19,6 +20,11 @@ class Explorer {
     /// Explores everything that `state` at slot `at` can lead to. False if a path ends in a
     /// rejection (env.rejection; the path to it is env.path).
     [[nodiscard]] bool run(State state, std::uint32_t at);
+
+    /// Goes along a path again and shows the state before each step (and behind the last one if
+    /// that is not where it ends). The path must have begun with `state` at slot `at`.
+    void replay(State state, std::uint32_t at, const std::vector<TraceEntry>& trace,
+                const std::function<void(std::size_t, const State&)>& see);
 
   private:
     enum class Progress : std::uint8_t { Continue, PathDone, Rejected };
