@@ -275,6 +275,28 @@ bool check_imm(Env& env, const Step& step) {
     }
 }
 
+bool moves_null(const State& state, const Step& step, Kind kind) {
+    switch (kind) {
+    case Kind::AddToPointer:
+    case Kind::SubFromPointer:
+        return state.reg(step.dst).may_be_null();
+    case Kind::AddPointer:
+        return state.reg(step.src).may_be_null();
+    default: // moves and numbers
+        return false;
+    }
+}
+
+bool reads_src(const Step& step) {
+    return step.shape == Shape::AluReg || step.shape == Shape::Movsx;
+}
+
+bool reads_dst(const Step& step) {
+    return step.shape != Shape::Movsx &&
+           !((step.shape == Shape::AluReg || step.shape == Shape::AluImm) &&
+             step.alu == AluOp::Mov);
+}
+
 } // namespace
 
 bool check_init(Env& env, const State& state, unsigned reg) {
@@ -282,14 +304,10 @@ bool check_init(Env& env, const State& state, unsigned reg) {
 }
 
 bool check_alu(Env& env, const State& state, const Step& step) {
-    const bool reads_src = step.shape == Shape::AluReg || step.shape == Shape::Movsx;
-    if (reads_src && !check_init(env, state, step.src)) {
+    if (reads_src(step) && !check_init(env, state, step.src)) {
         return false;
     }
-    const bool reads_dst = step.shape != Shape::Movsx &&
-                           !((step.shape == Shape::AluReg || step.shape == Shape::AluImm) &&
-                             step.alu == AluOp::Mov);
-    if (reads_dst && !check_init(env, state, step.dst)) {
+    if (reads_dst(step) && !check_init(env, state, step.dst)) {
         return false;
     }
     if (step.shape == Shape::AluImm && !check_imm(env, step)) {
@@ -312,7 +330,17 @@ bool check_alu(Env& env, const State& state, const Step& step) {
 }
 
 void transfer_alu(Env& env, State& state, const Step& step) {
-    switch (classify(state, step)) {
+    if ((reads_src(step) && state.reg(step.src).type == RegType::NotInit) ||
+        (reads_dst(step) && state.reg(step.dst).type == RegType::NotInit)) {
+        state.own_top().regs[step.dst] = Reg::unknown(); // only where nothing is judged
+        return;
+    }
+    const Kind kind = classify(state, step);
+    if (moves_null(state, step, kind)) {
+        state.own_top().regs[step.dst] = Reg::unknown(); // likewise
+        return;
+    }
+    switch (kind) {
     case Kind::Scalars:
         if (step.shape != Shape::Neg && step.shape != Shape::Swap && step.shape != Shape::Movsx &&
             step.alu == AluOp::Mov) {
@@ -342,7 +370,8 @@ void transfer_alu(Env& env, State& state, const Step& step) {
         return;
     }
     case Kind::Forbidden:
-        break;
+        state.own_top().regs[step.dst] = Reg::unknown();
+        return;
     }
     std::unreachable();
 }

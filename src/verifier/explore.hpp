@@ -2,10 +2,9 @@
 #pragma once
 
 #include "verifier/env.hpp"
-#include "verifier/jmp.hpp"
+#include "verifier/step.hpp"
 
 #include <deque>
-#include <functional>
 #include <optional>
 #include <vector>
 
@@ -14,17 +13,12 @@ namespace ebpfvm::verifier {
 class Explorer {
   public:
     Explorer(Env& env, VerifierStats& stats)
-        : env_(env), stats_(stats), by_insn_(env.code.steps.size()),
+        : env_(env), stats_(stats), stepper_(env, Judging::On), by_insn_(env.code.steps.size()),
           next_guess_(env.code.steps.size(), 0) {}
 
     /// Explores everything that `state` at slot `at` can lead to. False if a path ends in a
     /// rejection (env.rejection; the path to it is env.path).
     [[nodiscard]] bool run(State state, std::uint32_t at);
-
-    /// Goes along a path again and shows the state before each step (and behind the last one if
-    /// that is not where it ends). The path must have begun with `state` at slot `at`.
-    void replay(State state, std::uint32_t at, const std::vector<TraceEntry>& trace,
-                const std::function<void(std::size_t, const State&)>& see);
 
   private:
     enum class Progress : std::uint8_t { Continue, PathDone, Rejected };
@@ -48,13 +42,6 @@ class Explorer {
     };
 
     Progress advance(State& state, std::uint32_t& at);
-    Progress execute(State& state, std::uint32_t& at);
-    Progress execute_jmp(State& state, std::uint32_t& at);
-    Progress execute_call(State& state, std::uint32_t& at);
-    Progress execute_packet_load(State& state, std::uint32_t& at);
-    Progress execute_exit(State& state, std::uint32_t& at);
-    Progress follow(std::uint32_t to, std::uint32_t& at);
-    bool push_tail_call(const State& state);
     bool push(State state, std::uint32_t insn);
     bool take_pending(State& state, std::uint32_t& at);
 
@@ -90,6 +77,7 @@ class Explorer {
 
     Env& env_;
     VerifierStats& stats_;
+    Stepper stepper_;
     std::vector<Pending> pending_;
     std::vector<std::vector<Node*>> by_insn_;
     std::deque<Node> nodes_;

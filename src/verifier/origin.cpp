@@ -30,7 +30,7 @@ class Walk {
                 return found_;
             }
         }
-        found_.kind = history_.first() > 0 ? OriginKind::Unknown
+        found_.kind = !history_.is_whole() ? OriginKind::Unknown
                       : is_set_before()    ? OriginKind::Entry
                                            : OriginKind::NeverSet;
         return found_;

@@ -1,6 +1,6 @@
 #include "verifier/replay.hpp"
 
-#include "verifier/explore.hpp"
+#include "verifier/step.hpp"
 
 namespace ebpfvm::verifier {
 namespace {
@@ -12,30 +12,30 @@ bool is_on_arrival(Slug slug) {
     return slug == Slug::InfiniteLoop || slug == Slug::TooManyInsns || slug == Slug::TooMuchMemory;
 }
 
-} // namespace
-
-void Explorer::replay(State state, std::uint32_t at, const std::vector<TraceEntry>& trace,
-                      const std::function<void(std::size_t, const State&)>& see) {
-    for (std::size_t i = 0; i < trace.size() && trace[i].insn == at; ++i) {
-        see(i, state);
-        env_.at = at;
-        env_.path.rewind({}); // demands need not travel back
-        env_.path.push(at, state.depth());
-        env_.path.last().flags = trace[i].flags & TraceEntry::kAgain;
-        if (execute(state, at) != Progress::Continue) {
-            return;
-        }
-        if (!pending_.empty() &&
-            (trace[i].flags & (TraceEntry::kTaken | TraceEntry::kEntered)) != 0) {
-            state = std::move(pending_.back().state);
-            at = pending_.back().insn;
-        }
-        pending_.clear();
-        if (i + 1 == trace.size()) {
-            see(i + 1, state);
-        }
+// Goes the way that the entry went. False if there is no such way.
+bool step(Env& env, Stepper& stepper, State& state, const TraceEntry& entry, std::uint32_t& at) {
+    if (at != entry.insn) {
+        return false;
     }
+    env.at = at;
+    env.path.rewind({}); // demands need not travel back
+    env.path.push(at, state.depth());
+    env.path.last().flags = entry.flags & TraceEntry::kAgain;
+    stepper.others().clear();
+    if (!stepper.step(state, at)) {
+        return false;
+    }
+    at = stepper.next();
+    if (!stepper.others().empty() &&
+        (entry.flags & (TraceEntry::kTaken | TraceEntry::kEntered)) != 0) {
+        Successor& other = stepper.others().back();
+        at = other.insn;
+        state = std::move(other.state);
+    }
+    return true;
 }
+
+} // namespace
 
 History::History(const Env& env) : env_(env) {
     const auto& trace = env.path.trace();
@@ -45,17 +45,26 @@ History::History(const Env& env) : env_(env) {
     const std::size_t end = trace.size() - (is_on_arrival(env.rejection.slug) ? 0 : 1);
     Env again(env.code, env.options);
     again.ctx = env.ctx;
-    VerifierStats stats;
+    Stepper stepper(again, Judging::On);
     first_ = trace.size() > kKept ? trace.size() - kKept : 0;
-    Explorer(again, stats)
-        .replay(*env.begin, trace.front().insn, trace, [&](std::size_t step, const State& state) {
-            if (step >= first_ && step <= end) {
-                states_.push_back(state);
-            }
-        });
+    State state = *env.begin;
+    std::uint32_t at = trace.front().insn;
+    for (std::size_t i = 0; i <= end; ++i) {
+        if (i >= first_) {
+            states_.push_back(state);
+        }
+        if (i == end || !step(again, stepper, state, trace[i], at)) {
+            break;
+        }
+    }
     if (states_.size() != end - first_ + 1) { // it went another way: say nothing wrong
         states_.clear();
     }
+}
+
+bool History::is_whole() const {
+    return first_ == 0 && !empty() &&
+           entry(0).insn == env_.code.subprogs[states_.front().frame(0).subprog].first;
 }
 
 } // namespace ebpfvm::verifier

@@ -17,6 +17,8 @@ class History {
     [[nodiscard]] const Env& env() const { return env_; }
     [[nodiscard]] bool empty() const { return states_.empty(); }
     [[nodiscard]] std::size_t first() const { return first_; }
+    /// Does it go back to where the program, or the global function, begins?
+    [[nodiscard]] bool is_whole() const;
     /// The rejected insn, or one past the path if it was rejected on arrival.
     [[nodiscard]] std::size_t end() const { return first_ + states_.size() - 1; }
     [[nodiscard]] const TraceEntry& entry(std::size_t step) const {
