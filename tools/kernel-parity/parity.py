@@ -318,9 +318,9 @@ class Report:
         self.heading(f"Return values: {len(self.retvals)} accepted programs that say theirs")
         self.say(", ".join(f"{status} {count}" for status, count in counts.most_common()))
         for r in self.retvals:
-            if r["status"] == "differs":
-                self.say(f"{r['object']} | {r['prog']} | {r['detail']}")
-        reasons = collections.Counter(r["detail"] for r in self.retvals if r["status"] == "cannot run")
+            if r["status"] in ("differs", "faults"):
+                self.say(f"{r['object']} | {r['prog']} | {r['status']}: {r['detail']}")
+        reasons = collections.Counter(re.sub(r'^program "[^"]*": insn \d+: (call \d+: )?', "", r["detail"]) for r in self.retvals if r["status"] == "cannot run")
         self.say()
         self.say("cannot run:")
         for reason, count in reasons.most_common():
