@@ -275,6 +275,16 @@ bool check_imm(Env& env, const Step& step) {
     }
 }
 
+bool reads_src(const Step& step) {
+    return step.shape == Shape::AluReg || step.shape == Shape::Movsx;
+}
+
+bool reads_dst(const Step& step) {
+    return step.shape != Shape::Movsx &&
+           !((step.shape == Shape::AluReg || step.shape == Shape::AluImm) &&
+             step.alu == AluOp::Mov);
+}
+
 } // namespace
 
 bool check_init(Env& env, const State& state, unsigned reg) {
@@ -282,14 +292,10 @@ bool check_init(Env& env, const State& state, unsigned reg) {
 }
 
 bool check_alu(Env& env, const State& state, const Step& step) {
-    const bool reads_src = step.shape == Shape::AluReg || step.shape == Shape::Movsx;
-    if (reads_src && !check_init(env, state, step.src)) {
+    if (reads_src(step) && !check_init(env, state, step.src)) {
         return false;
     }
-    const bool reads_dst = step.shape != Shape::Movsx &&
-                           !((step.shape == Shape::AluReg || step.shape == Shape::AluImm) &&
-                             step.alu == AluOp::Mov);
-    if (reads_dst && !check_init(env, state, step.dst)) {
+    if (reads_dst(step) && !check_init(env, state, step.dst)) {
         return false;
     }
     if (step.shape == Shape::AluImm && !check_imm(env, step)) {
@@ -312,6 +318,11 @@ bool check_alu(Env& env, const State& state, const Step& step) {
 }
 
 void transfer_alu(Env& env, State& state, const Step& step) {
+    if ((reads_src(step) && state.reg(step.src).type == RegType::NotInit) ||
+        (reads_dst(step) && state.reg(step.dst).type == RegType::NotInit)) {
+        state.own_top().regs[step.dst] = Reg::unknown(); // only where nothing is judged
+        return;
+    }
     switch (classify(state, step)) {
     case Kind::Scalars:
         if (step.shape != Shape::Neg && step.shape != Shape::Swap && step.shape != Shape::Movsx &&
@@ -342,7 +353,8 @@ void transfer_alu(Env& env, State& state, const Step& step) {
         return;
     }
     case Kind::Forbidden:
-        break;
+        state.own_top().regs[step.dst] = Reg::unknown();
+        return;
     }
     std::unreachable();
 }

@@ -25,6 +25,10 @@ struct CallMeta {
 [[nodiscard]] bool check_kfunc(Env& env, const State& state, const Step& step, CallMeta& meta);
 void transfer_helper(Env& env, State& state, const CallMeta& meta);
 
+/// Fills `meta` with what is known of the call, for calls that have been checked before. False if
+/// too little is known to go on.
+[[nodiscard]] bool describe_call(Env& env, const State& state, const Step& step, CallMeta& meta);
+
 /// Arguments r1.. against the prototype; part of check_helper().
 [[nodiscard]] bool check_args(Env& env, const State& state, CallMeta& meta);
 

@@ -37,7 +37,7 @@ class Env {
   public:
     Env(const Code& program, const VerifierOptions& verifier_options)
         : code(program), options(verifier_options), path(program),
-          accessed(program.steps.size(), RegType::NotInit), called(program.subprogs.size(), false), stack_depth(program.subprogs.size(), 0) {}
+          edges(program.steps.size(), 0), accessed(program.steps.size(), RegType::NotInit), called(program.subprogs.size(), false), stack_depth(program.subprogs.size(), 0) {}
 
     /// Remembers why, and returns false so that checks can end with it.
     template <Slug slug, class... Args>
@@ -70,6 +70,10 @@ class Env {
     Path path;
     std::shared_ptr<const CtxLayout> ctx{}; ///< null: the type has no layout
     Rejection rejection{};
+    /// By slot: which ways conditional jumps can go, as a sum of these.
+    static constexpr std::uint8_t kFalls = 1;
+    static constexpr std::uint8_t kJumps = 2;
+    std::vector<std::uint8_t> edges{};
     std::vector<RegType> accessed{}; ///< by slot: what a load or store went through, NotInit before
     std::vector<bool> called{}; ///< global functions, by subprogram
     std::vector<std::uint32_t> stack_depth{}; ///< bytes used so far, by subprogram

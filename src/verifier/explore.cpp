@@ -1,9 +1,6 @@
 // The main loop: one insn after the other, until every path has ended or is covered.
 #include "verifier/explore.hpp"
 
-#include "verifier/alu.hpp"
-#include "verifier/call.hpp"
-#include "verifier/mem.hpp"
 #include "verifier/subsume.hpp"
 
 #include <algorithm>
@@ -54,188 +51,20 @@ Explorer::Progress Explorer::advance(State& state, std::uint32_t& at) {
     if (is_again) {
         env_.path.last().flags |= TraceEntry::kAgain;
     }
-    return execute(state, at);
-}
-
-Explorer::Progress Explorer::execute(State& state, std::uint32_t& at) {
-    const Step& step = env_.code.steps[at];
-    bool is_fine = true;
-    if (step.writes_frame_pointer) {
-        (void)env_.reject<Slug::FramePointer>();
+    if (!stepper_.step(state, at)) {
         return Progress::Rejected;
     }
-    switch (step.shape) {
-    case Shape::AluImm:
-    case Shape::AluReg:
-    case Shape::Neg:
-    case Shape::Movsx:
-    case Shape::Swap:
-        if ((is_fine = check_alu(env_, state, step))) {
-            transfer_alu(env_, state, step);
-        }
-        break;
-    case Shape::Lddw:
-        if ((is_fine = check_lddw(env_, state, step))) {
-            transfer_lddw(env_, state, step);
-        }
-        break;
-    case Shape::Load:
-    case Shape::LoadAcquire:
-        if ((is_fine = check_load(env_, state, step))) {
-            transfer_load(env_, state, step);
-        }
-        break;
-    case Shape::StoreImm:
-    case Shape::StoreReg:
-    case Shape::StoreRelease:
-        if ((is_fine = check_store(env_, state, step))) {
-            transfer_store(env_, state, step);
-        }
-        break;
-    case Shape::Atomic:
-    case Shape::AtomicFetch:
-        if ((is_fine = check_atomic(env_, state, step))) {
-            transfer_atomic(env_, state, step);
-        }
-        break;
-    case Shape::LdAbs:
-    case Shape::LdInd:
-        return execute_packet_load(state, at);
-    case Shape::JmpImm:
-    case Shape::JmpReg:
-    case Shape::MayGoto:
-        return execute_jmp(state, at);
-    case Shape::Ja:
-    case Shape::Jal:
-        ++jumps_;
-        return follow(step.target, at);
-    case Shape::CallHelper:
-    case Shape::CallKfunc:
-    case Shape::CallLocal:
-        return execute_call(state, at);
-    case Shape::Callx:
-    case Shape::CallxImm:
-        is_fine = env_.reject<Slug::UnsupportedInsn>("indirect calls are not supported");
-        break;
-    case Shape::AddrSpaceCast:
-        is_fine = env_.reject<Slug::UnsupportedInsn>("addr_space_cast needs an arena, which is not supported");
-        break;
-    case Shape::Exit:
-        return execute_exit(state, at);
-    }
-    return is_fine ? follow(step.next, at) : Progress::Rejected;
-}
-
-Explorer::Progress Explorer::follow(std::uint32_t to, std::uint32_t& at) {
-    at = to;
-    return Progress::Continue;
-}
-
-Explorer::Progress Explorer::execute_jmp(State& state, std::uint32_t& at) {
-    const Step& step = env_.code.steps[at];
-    ++jumps_;
-    if (step.shape == Shape::MayGoto) {
-        if (!push(state, step.target)) {
-            return Progress::Rejected;
-        }
-        return follow(step.next, at);
-    }
-    if (!check_jmp(env_, state, step)) {
-        return Progress::Rejected;
-    }
-    State taken;
-    switch (transfer_jmp(env_, state, taken, step)) {
-    case Edges::Fall:
-        return follow(step.next, at);
-    case Edges::Taken:
-        env_.path.last().flags |= TraceEntry::kTaken;
-        return follow(step.target, at);
-    case Edges::Both:
-        if (!push(std::move(taken), step.target)) {
-            return Progress::Rejected;
-        }
-        return follow(step.next, at);
-    }
-    std::unreachable();
-}
-
-Explorer::Progress Explorer::execute_call(State& state, std::uint32_t& at) {
-    const Step& step = env_.code.steps[at];
-    ++jumps_;
-    if (step.shape == Shape::CallLocal) {
-        if (!check_local_call(env_, state, step)) {
-            return Progress::Rejected;
-        }
-        return follow(transfer_local_call(env_, state, step), at);
-    }
-    CallMeta meta;
-    if (!check_helper(env_, state, step, meta)) {
-        return Progress::Rejected;
-    }
-    if (meta.callback != cfg::kNone) {
-        if (!check_callback(env_, state, meta)) {
-            return Progress::Rejected;
-        }
-        if (may_call_back(env_, state, meta)) {
-            State entered = state;
-            enter_callback(env_, entered, meta);
-            if (!push(std::move(entered), meta.callback)) {
-                return Progress::Rejected;
-            }
-        }
-        state.own_top().callbacks = 0;
-    }
-    if (meta.id == kTailCallId && state.depth() > 1 && !push_tail_call(state)) {
-        return Progress::Rejected;
-    }
-    transfer_helper(env_, state, meta);
-    return follow(step.next, at);
-}
-
-// The program that a tail call runs returns in the place of the function that made the call.
-bool Explorer::push_tail_call(const State& state) {
-    State ended = state;
-    ended.own_top().regs[0] = Reg::unknown();
-    forget_packets(ended);
-    if (!check_exit(env_, ended)) {
-        return false;
-    }
-    const std::uint32_t to = transfer_exit(env_, ended);
-    env_.path.last().flags = 0;
-    return to == cfg::kNone || push(std::move(ended), to);
-}
-
-// A load outside the packet ends the function with r0 = 0.
-Explorer::Progress Explorer::execute_packet_load(State& state, std::uint32_t& at) {
-    const Step& step = env_.code.steps[at];
-    if (!check_packet_load(env_, state, step)) {
-        return Progress::Rejected;
-    }
-    if (state.depth() > 1) {
-        State ended = state;
-        ended.own_top().regs[0] = Reg::scalar(Scalar::constant(0));
-        if (!check_exit(env_, ended)) {
-            return Progress::Rejected;
-        }
-        const std::uint32_t to = transfer_exit(env_, ended);
-        if (to != cfg::kNone && !push(std::move(ended), to)) {
+    jumps_ += stepper_.is_jump() ? 1 : 0;
+    for (Successor& other : stepper_.others()) {
+        if (!push(std::move(other.state), other.insn)) {
             return Progress::Rejected;
         }
     }
-    transfer_packet_load(env_, state, step);
-    return follow(step.next, at);
+    stepper_.others().clear();
+    at = stepper_.next();
+    return at == cfg::kNone ? Progress::PathDone : Progress::Continue;
 }
 
-Explorer::Progress Explorer::execute_exit(State& state, std::uint32_t& at) {
-    if (!check_exit(env_, state)) {
-        return Progress::Rejected;
-    }
-    if (state.depth() == 1) {
-        return Progress::PathDone;
-    }
-    const std::uint32_t to = transfer_exit(env_, state);
-    return to == cfg::kNone ? Progress::PathDone : follow(to, at);
-}
 
 bool Explorer::push(State state, std::uint32_t insn) {
     constexpr std::size_t kMaxPending = 8192; // BPF_COMPLEXITY_LIMIT_JMP_SEQ

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "verifier/env.hpp"
-#include "verifier/jmp.hpp"
+#include "verifier/step.hpp"
 
 #include <deque>
 #include <optional>
@@ -13,7 +13,7 @@ namespace ebpfvm::verifier {
 class Explorer {
   public:
     Explorer(Env& env, VerifierStats& stats)
-        : env_(env), stats_(stats), by_insn_(env.code.steps.size()),
+        : env_(env), stats_(stats), stepper_(env, Judging::On), by_insn_(env.code.steps.size()),
           next_guess_(env.code.steps.size(), 0) {}
 
     /// Explores everything that `state` at slot `at` can lead to. False if a path ends in a
@@ -42,13 +42,6 @@ class Explorer {
     };
 
     Progress advance(State& state, std::uint32_t& at);
-    Progress execute(State& state, std::uint32_t& at);
-    Progress execute_jmp(State& state, std::uint32_t& at);
-    Progress execute_call(State& state, std::uint32_t& at);
-    Progress execute_packet_load(State& state, std::uint32_t& at);
-    Progress execute_exit(State& state, std::uint32_t& at);
-    Progress follow(std::uint32_t to, std::uint32_t& at);
-    bool push_tail_call(const State& state);
     bool push(State state, std::uint32_t insn);
     bool take_pending(State& state, std::uint32_t& at);
 
@@ -84,6 +77,7 @@ class Explorer {
 
     Env& env_;
     VerifierStats& stats_;
+    Stepper stepper_;
     std::vector<Pending> pending_;
     std::vector<std::vector<Node*>> by_insn_;
     std::deque<Node> nodes_;

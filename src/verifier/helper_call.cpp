@@ -85,6 +85,9 @@ bool check_special(Env& env, const State& state, const CallMeta& meta) {
 // Registers.
 
 Reg lookup_result(Env& env, const CallMeta& meta) {
+    if (meta.map.type != RegType::ConstMapPtr) {
+        return Reg::unknown(); // only where nothing is judged
+    }
     const MapSpec& map = env.map(meta.map);
     Reg value = Reg::pointer(RegType::MapValue, meta.map.aux);
     if (is(meta, HelperId::map_lookup_elem)) {
@@ -178,7 +181,7 @@ bool is_supported(RetType ret) {
 }
 
 bool acquires(Env& env, const CallMeta& meta) {
-    if (is(meta, HelperId::map_lookup_elem)) {
+    if (meta.map.type == RegType::ConstMapPtr && is(meta, HelperId::map_lookup_elem)) {
         const MapType type = env.map(meta.map).type;
         return type == MapType::Sockmap || type == MapType::Sockhash;
     }
@@ -203,46 +206,69 @@ bool is_cast(const CallMeta& meta) {
 
 // Stack that arguments point to.
 
+bool writes(ArgType type) {
+    switch (type) {
+    case ArgType::PtrToUninitMapValue:
+    case ArgType::PtrToUninitMem:
+    case ArgType::PtrToWritableMem:
+    case ArgType::PtrToWritableMemOrNull:
+    case ArgType::PtrToInt:
+    case ArgType::PtrToLong:
+        return true;
+    default:
+        return false;
+    }
+}
+
+// Bytes of memory that argument `i` points to.
+std::uint32_t size_of_arg(const Env& env, const State& state, const CallMeta& meta, unsigned i) {
+    constexpr std::uint32_t kAny = kMaxSlots * kSlotSize;
+    const bool knows_map = meta.map.type == RegType::ConstMapPtr;
+    switch (meta.proto->args[i]) {
+    case ArgType::PtrToMapKey:
+        return knows_map ? env.map(meta.map).key_size : kAny;
+    case ArgType::PtrToMapValue:
+    case ArgType::PtrToMapValueOrNull:
+    case ArgType::PtrToUninitMapValue:
+        return knows_map ? env.map(meta.map).value_size : kAny;
+    case ArgType::PtrToInt:
+        return 4;
+    case ArgType::PtrToLong:
+        return 8;
+    case ArgType::PtrToMem:
+    case ArgType::PtrToMemOrNull:
+    case ArgType::PtrToUninitMem:
+    case ArgType::PtrToWritableMem:
+    case ArgType::PtrToWritableMemOrNull:
+        break;
+    default: // not memory
+        return 0;
+    }
+    const bool is_sized = i + 1 < kMaxArgs && (meta.proto->args[i + 1] == ArgType::ConstSize ||
+                                               meta.proto->args[i + 1] == ArgType::ConstSizeOrZero);
+    if (!is_sized) {
+        return meta.proto->arg_sizes[i];
+    }
+    const Reg& size = state.reg(i + 2);
+    return size.is_scalar() ? std::uint32_t(std::min<std::uint64_t>(size.var.u64.max, kAny)) : kAny;
+}
+
 void touch_memory(Env& env, State& state, const CallMeta& meta) {
     for (unsigned i = 0; i < kMaxArgs; ++i) {
+        const ArgType type = meta.proto->args[i];
         const Reg reg = state.reg(i + 1);
+        if (!reg.is_pointer() && writes(type) && !reg.is_null()) {
+            clobber_all(env, state); // only where nothing is judged
+        }
         if (reg.type != RegType::Stack) {
             continue;
         }
-        const bool is_sized = i + 1 < kMaxArgs &&
-                              (meta.proto->args[i + 1] == ArgType::ConstSize ||
-                               meta.proto->args[i + 1] == ArgType::ConstSizeOrZero);
-        std::uint32_t size =
-            is_sized ? std::uint32_t(state.reg(i + 2).var.u64.max) : meta.proto->arg_sizes[i];
-        switch (meta.proto->args[i]) {
-        case ArgType::PtrToMapKey:
-            read_stack_region(env, state, reg, env.map(meta.map).key_size);
-            break;
-        case ArgType::PtrToMapValue:
-        case ArgType::PtrToMapValueOrNull:
-            read_stack_region(env, state, reg, env.map(meta.map).value_size);
-            break;
-        case ArgType::PtrToUninitMapValue:
-            clobber_stack(env, state, reg, env.map(meta.map).value_size);
-            break;
-        case ArgType::PtrToMem:
-        case ArgType::PtrToMemOrNull:
+        const std::uint32_t size = size_of_arg(env, state, meta, i);
+        if (type != ArgType::PtrToUninitMem && type != ArgType::PtrToUninitMapValue) {
             read_stack_region(env, state, reg, size);
-            break;
-        case ArgType::PtrToInt:
-        case ArgType::PtrToLong:
-            size = meta.proto->args[i] == ArgType::PtrToInt ? 4 : 8;
-            [[fallthrough]];
-        case ArgType::PtrToWritableMem:
-        case ArgType::PtrToWritableMemOrNull:
-            read_stack_region(env, state, reg, size);
+        }
+        if (writes(type)) {
             clobber_stack(env, state, reg, size);
-            break;
-        case ArgType::PtrToUninitMem:
-            clobber_stack(env, state, reg, size);
-            break;
-        default: // not memory
-            break;
         }
     }
 }
@@ -267,6 +293,19 @@ void update_lock(State& state, const CallMeta& meta) {
     } else if (is(meta, HelperId::spin_unlock)) {
         state.lock = {};
     }
+}
+
+std::string function_name(const Env& env, const Step& step) {
+    const auto& externs = env.code.object->externs();
+    const std::size_t index = std::uint32_t(step.imm);
+    return index < externs.size() ? externs[index].name : fmt::format("#{}", index);
+}
+
+const HelperProto* host_function(const Env& env, const Step& step) {
+    const Helper* host = env.options.helpers != nullptr
+                             ? env.options.helpers->find(std::string_view(function_name(env, step)))
+                             : nullptr;
+    return host != nullptr ? &host->proto : nullptr;
 }
 
 } // namespace
@@ -300,18 +339,52 @@ bool check_helper(Env& env, const State& state, const Step& step, CallMeta& meta
     return check_map(env, meta) && check_lock(env, state, meta) && check_special(env, state, meta);
 }
 
-bool check_kfunc(Env& env, const State& state, const Step& step, CallMeta& meta) {
-    const auto& externs = env.code.object->externs();
-    const std::size_t index = std::uint32_t(step.imm);
-    const std::string name =
-        index < externs.size() ? externs[index].name : fmt::format("#{}", index);
-    const Helper* host =
-        env.options.helpers != nullptr ? env.options.helpers->find(std::string_view(name)) : nullptr;
-    if (host == nullptr) {
-        return env.reject<Slug::UnsupportedKfunc>(name);
+bool describe_call(Env& env, const State& state, const Step& step, CallMeta& meta) {
+    meta.id = std::uint32_t(step.imm);
+    if (step.shape == isa::Shape::CallKfunc) {
+        meta.id = 0;
+        meta.proto = host_function(env, step);
+    } else {
+        meta.proto = prototype_of(env.code.program->type, meta.id, env.options);
     }
+    for (unsigned i = 0; i < kMaxArgs; ++i) {
+        const Reg& reg = state.reg(i + 1);
+        switch (meta.proto->args[i]) {
+        case ArgType::ConstMapPtr:
+            meta.map = reg.type == RegType::ConstMapPtr ? reg : Reg{};
+            break;
+        case ArgType::ConstSize:
+        case ArgType::ConstSizeOrZero:
+            meta.max_size = reg.is_scalar() ? reg.var.u64.max : INT32_MAX;
+            break;
+        case ArgType::ConstAllocSizeOrZero:
+            meta.alloc_size = reg.is_scalar() ? reg.var.u64.min : 0;
+            break;
+        case ArgType::PtrToRingbufMem:
+        case ArgType::PtrToSocketRelease:
+            meta.releases = reg.ref != 0;
+            meta.ref = reg.ref;
+            break;
+        case ArgType::PtrToFunc:
+            if (reg.type != RegType::Func) {
+                return false;
+            }
+            meta.callback = reg.aux;
+            break;
+        default: // says nothing about the result
+            break;
+        }
+    }
+    const bool needs_map = is(meta, HelperId::for_each_map_elem);
+    return !needs_map || meta.map.type == RegType::ConstMapPtr;
+}
+
+bool check_kfunc(Env& env, const State& state, const Step& step, CallMeta& meta) {
     meta.id = 0;
-    meta.proto = &host->proto;
+    meta.proto = host_function(env, step);
+    if (meta.proto == nullptr) {
+        return env.reject<Slug::UnsupportedKfunc>(function_name(env, step));
+    }
     return check_args(env, state, meta) && check_lock(env, state, meta);
 }
 

@@ -278,6 +278,10 @@ void transfer_load(Env& env, State& state, const Step& step) {
     case RegType::XdpSock:
         value = load_object(env, pointer, access_of(step, Access::Read), step.sign_extends);
         break;
+    case RegType::NotInit:
+    case RegType::Scalar:
+        value = Reg::unknown(); // only where nothing is judged
+        break;
     default: // plain memory gives numbers
         value = Reg::scalar(loaded_number(env, pointer, step));
         break;
@@ -313,6 +317,9 @@ bool check_store(Env& env, const State& state, const Step& step) {
 }
 
 void transfer_store(Env& env, State& state, const Step& step) {
+    if (!state.reg(step.dst).is_pointer()) {
+        return clobber_all(env, state); // only where nothing is judged
+    }
     if (state.reg(step.dst).type != RegType::Stack) {
         return;
     }
@@ -350,6 +357,9 @@ void transfer_atomic(Env& env, State& state, const Step& step) {
         (void)load_stack(env, state, where, access, false);
         env.path.last().flags &= std::uint8_t(~TraceEntry::kHasSlot);
         store_stack(env, state, where, access, kNoReg, Reg::pointer(RegType::NotInit));
+    }
+    if (!state.reg(step.dst).is_pointer()) {
+        clobber_all(env, state); // only where nothing is judged
     }
     if (step.shape == Shape::AtomicFetch) {
         const bool is_cmpxchg = step.op == Op::Cmpxchg32 || step.op == Op::Cmpxchg64;

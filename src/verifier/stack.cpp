@@ -69,6 +69,15 @@ bool check_fill(Env& env, const Frame& frame, std::int64_t off, std::uint32_t si
     return true;
 }
 
+// What has been judged lies inside; what is only followed need not.
+OffsetRange clamped(const OffsetRange& range, std::uint32_t size) {
+    constexpr std::int64_t kLowest = -std::int64_t{kMaxSlots * kSlotSize};
+    if (range.min >= kLowest && range.max + size <= 0) {
+        return range;
+    }
+    return {kLowest, -std::int64_t{size}};
+}
+
 void note_depth(Env& env, const Frame& frame, std::int64_t lowest) {
     std::uint32_t& depth = env.stack_depth[frame.subprog];
     depth = std::max(depth, std::uint32_t(-lowest));
@@ -198,7 +207,7 @@ bool check_stack_region(Env& env, const State& state, unsigned number, const Mem
 
 Reg load_stack(Env& env, State& state, const Reg& pointer, const MemAccess& access,
                bool sign_extends) {
-    const OffsetRange range = offset_range(pointer, access.off);
+    const OffsetRange range = clamped(offset_range(pointer, access.off), access.size);
     const Frame& frame = state.frame(pointer.frame);
     const std::int64_t end = range.max + access.size;
     const SlotRange slots = slots_of(range.min, end);
@@ -231,7 +240,7 @@ void store_stack(Env& env, State& state, const Reg& pointer, const MemAccess& ac
                  const Reg& value) {
     const Reg where = pointer; // may be about to change
     const Reg stored = value;
-    const OffsetRange range = offset_range(where, access.off);
+    const OffsetRange range = clamped(offset_range(where, access.off), access.size);
     const bool is_zero = stored.is_null();
     if (range.min != range.max) {
         if (is_zero && src != kNoReg) {
@@ -255,7 +264,7 @@ void read_stack_region(Env& env, const State& state, const Reg& pointer, std::ui
     if (size == 0) {
         return;
     }
-    const OffsetRange range = offset_range(pointer, 0);
+    const OffsetRange range = clamped(offset_range(pointer, 0), size);
     note_depth(env, state.frame(pointer.frame), range.min);
     const SlotRange slots = slots_of(range.min, range.max + size);
     SlotMasks mask{};
@@ -270,7 +279,7 @@ void clobber_stack(Env& env, State& state, const Reg& pointer, std::uint32_t siz
         return;
     }
     const Reg where = pointer;
-    const OffsetRange range = offset_range(where, 0);
+    const OffsetRange range = clamped(offset_range(where, 0), size);
     Frame& frame = state.own(where.frame);
     note_depth(env, frame, range.min);
     for (std::int64_t off = range.min; off < range.max + size; ++off) {
@@ -280,6 +289,15 @@ void clobber_stack(Env& env, State& state, const Reg& pointer, std::uint32_t siz
             slot.forget_spill();
         }
         slot.bytes[byte] = ByteKind::Misc;
+    }
+}
+
+void clobber_all(Env& env, State& state) {
+    for (unsigned f = 0; f < state.depth(); ++f) {
+        Reg bottom = Reg::pointer(RegType::Stack);
+        bottom.frame = std::uint8_t(f);
+        bottom.off = -std::int32_t(state.frame(f).stack.size() * kSlotSize);
+        clobber_stack(env, state, bottom, std::uint32_t(-bottom.off));
     }
 }
 

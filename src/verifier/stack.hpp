@@ -23,6 +23,9 @@ void read_stack_region(Env& env, const State& state, const Reg& pointer, std::ui
 /// A helper (or an atomic operation) writes unknown bytes.
 void clobber_stack(Env& env, State& state, const Reg& pointer, std::uint32_t size);
 
+/// Something wrote through a pointer that nothing is known of: any stack may have changed.
+void clobber_all(Env& env, State& state);
+
 inline constexpr unsigned kNoReg = ~0U;
 
 } // namespace ebpfvm::verifier

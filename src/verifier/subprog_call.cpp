@@ -107,6 +107,9 @@ std::uint32_t transfer_local_call(Env& env, State& state, const Step& step) {
         for (unsigned i = 0; i < env.code.subprogs[subprog].params.size(); ++i) {
             const Reg reg = state.reg(i + 1);
             const std::uint32_t size = env.code.subprogs[subprog].params[i].size;
+            if (env.code.subprogs[subprog].params[i].is_pointer && !reg.is_pointer() && !reg.is_null()) {
+                clobber_all(env, state); // only where nothing is judged
+            }
             if (reg.type == RegType::Stack) {
                 read_stack_region(env, state, reg, size);
                 clobber_stack(env, state, reg, size);
@@ -154,6 +157,9 @@ bool may_call_back(Env& env, const State& state, const CallMeta& meta) {
     if (!is(meta, HelperId::loop)) {
         return true;
     }
+    if (!state.reg(1).is_scalar()) {
+        return true; // only where nothing is judged
+    }
     env.demand(state, 1);
     return state.top().callbacks < state.reg(1).var.u64.max;
 }
@@ -171,8 +177,9 @@ void enter_callback(Env& env, State& entered, const CallMeta& meta) {
     callee.return_max = 1;
     if (is(meta, HelperId::loop)) {
         callee.regs[1] = Reg::scalar(
-            count.var.u64.max == 0 ? Scalar::constant(0)
-                                   : Scalar::in(0, std::min<std::uint64_t>(count.var.u64.max, 1U << 23) - 1));
+            !count.is_scalar()       ? Scalar::of_bits(32)
+            : count.var.u64.max == 0 ? Scalar::constant(0)
+                                     : Scalar::in(0, std::min<std::uint64_t>(count.var.u64.max, 1U << 23) - 1));
         callee.regs[2] = data;
     } else {
         const std::uint32_t index =
