@@ -101,6 +101,16 @@ struct Fault {
     std::optional<Location> where{}; ///< source line, if the object had line info
 };
 
+struct Program;
+
+/// What a watcher sees before each insn.
+struct InsnView {
+    const Program& program; ///< the one that is running: another one after a tail call
+    std::size_t insn;       ///< slot
+    unsigned depth;         ///< frames below the current one
+    std::span<const std::uint64_t, 11> regs;
+};
+
 struct RunResult {
     std::uint64_t r0 = 0;
     std::uint64_t insns_executed = 0; ///< lddw counts once; helpers' own work does not count

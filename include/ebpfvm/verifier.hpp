@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ebpfvm/error.hpp"
+#include "ebpfvm/facts.hpp"
 #include "ebpfvm/object.hpp"
 
 #include <cstdint>
@@ -85,6 +86,7 @@ struct VerifierOptions {
     bool check_license = true; ///< GPL-only helpers, as Linux
     bool summarise_loops = true; ///< look for inductive states at loop heads
     std::uint64_t max_loop_iterations = std::uint64_t{1} << 32; ///< per loop that is summarised
+    bool facts = false; ///< collect Report::facts
     /// Host functions that programs may call by name or number; null: the kernel's helpers alone.
     const HelperTable* helpers = nullptr;
     /// Host-defined program types; null: the kernel's alone.
@@ -107,6 +109,8 @@ struct Report {
     Verdict verdict = Verdict::Reject;
     std::optional<Diagnostic> diagnostic{}; ///< unless accepted
     VerifierStats stats{};
+    /// With VerifierOptions::facts, of an accepted program; null if they could not be collected.
+    std::shared_ptr<const Facts> facts{};
 };
 
 /// Judges one program of `object`. Errors: Errc::InvalidArgument if it is none of its programs.

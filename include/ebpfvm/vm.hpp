@@ -7,6 +7,7 @@
 #include "ebpfvm/run.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -48,6 +49,8 @@ struct RunOptions {
     /// any free one, if the program needs one at all. A host function that runs a program itself
     /// passes its CallContext::cpu(), else it may wait for a CPU that its own caller holds.
     std::int32_t cpu = -1;
+    /// Called before each insn, if not null: for tracing and for checking the verifier. Slow.
+    const std::function<void(const InsnView&)>* watch = nullptr;
 };
 
 namespace vm {

@@ -1,5 +1,6 @@
 // How the loop goes from one slot to the next: computed goto where the compiler has it, else a
 // switch. The loop declares `const Slot* pc` and is written with VM_CASE, VM_NEXT and VM_AT alone.
+// VM_BEFORE is what the loop does before each insn besides executing it.
 #pragma once
 
 #if defined(__GNUC__) && !defined(EBPFVM_NO_COMPUTED_GOTO)
@@ -17,6 +18,7 @@
 /// Goes on at a slot.
 #define VM_AT(slot)                                                                                \
     pc = (slot);                                                                                   \
+    VM_BEFORE                                                                                      \
     goto* kLabels[pc->op]
 
 #else
@@ -28,6 +30,7 @@
 #define VM_CASE_TAIL_CALL case kOpTailCall:
 #define VM_AT(slot)                                                                                \
     pc = (slot);                                                                                   \
+    VM_BEFORE                                                                                      \
     goto dispatch
 
 #endif

@@ -123,12 +123,20 @@ bool enter_map_of_maps(RunState& state, const Helper& helper, std::uint64_t map_
     return !is_map_of_maps(map.spec().type) || state.enter(static_cast<maps::MapOfMaps&>(map));
 }
 
+void watch(const RunState& state, const RunInput& input, const Slot* pc, const std::uint64_t* r) {
+    const InsnView view{.program = state.code->program,
+                        .insn = std::size_t(pc - state.code->slots.data()),
+                        .depth = state.depth,
+                        .regs = std::span<const std::uint64_t, kRegCount>(r, kRegCount)};
+    (*input.watch)(view);
+}
+
 // Calls a helper with checked arguments; false with `fault` set if they are wrong or it aborts.
 template <Mode kMode>
 bool call_helper(RunState& state, const Helper& helper, std::uint64_t* r, const Slot* pc,
                  std::optional<Fault>& fault) {
     std::uint64_t args[kMaxArgs] = {r[1], r[2], r[3], r[4], r[5]};
-    if constexpr (kMode == Mode::Checked) {
+    if constexpr (kMode != Mode::Unchecked) {
         if (const auto bad = check_args(state, helper.proto, args)) {
             fault = make_fault(state, pc, bad->kind,
                                fmt::format("{}: {}", helper.proto.name, bad->reason),
@@ -148,7 +156,7 @@ bool call_helper(RunState& state, const Helper& helper, std::uint64_t* r, const 
                            fmt::format("{}: {}", helper.proto.name, state.abort_reason_));
         return false;
     }
-    if constexpr (kMode == Mode::Checked) {
+    if constexpr (kMode != Mode::Unchecked) {
         state.forget(); // it may have deleted an element
         if (helper.proto.ret == RetType::PtrToMapValueOrNull && r[0] != 0) {
             const Map& map = *reinterpret_cast<const Map*>(args[0]);
@@ -231,10 +239,16 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
     }                                                                                              \
     VM_AT(segment)
 
+// What happens before each insn, besides it.
+#define VM_BEFORE                                                                                  \
+    if constexpr (kMode == Mode::Watched) {                                                        \
+        watch(state, input, pc, r);                                                                \
+    }
+
 // Faults unless the memory may be accessed; for atomics, which have no context fields.
 #define VM_REQUIRE(T, base, want)                                                                  \
     address = r[base] + std::uint64_t(std::int64_t(pc->off));                                      \
-    if constexpr (kMode == Mode::Checked) {                                                        \
+    if constexpr (kMode != Mode::Unchecked) {                                                        \
         size = sizeof(T);                                                                          \
         access = (want);                                                                           \
         if (address % sizeof(T) != 0) [[unlikely]] {                                               \
@@ -273,7 +287,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
 #define EBPFVM_LOAD(name, code, T, text)                                                           \
     VM_CASE(name)                                                                                  \
         address = r[pc->src] + std::uint64_t(std::int64_t(pc->off));                               \
-        if constexpr (kMode == Mode::Checked) {                                                    \
+        if constexpr (kMode != Mode::Unchecked) {                                                    \
             if (!is_frame_or_window(state, frame_top, address, sizeof(T))) {                       \
                 if (!load_elsewhere<T>(state, address, r[pc->dst])) [[unlikely]] {                 \
                     size = sizeof(T);                                                              \
@@ -288,7 +302,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
 #define EBPFVM_STORE_CASE(name, T, value)                                                          \
     VM_CASE(name)                                                                                  \
         address = r[pc->dst] + std::uint64_t(std::int64_t(pc->off));                               \
-        if constexpr (kMode == Mode::Checked) {                                                    \
+        if constexpr (kMode != Mode::Unchecked) {                                                    \
             if (!is_frame_or_window(state, frame_top, address, sizeof(T))) {                       \
                 if (!store_elsewhere<T>(state, address, value)) [[unlikely]] {                     \
                     size = sizeof(T);                                                              \
@@ -337,7 +351,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
     VM_CASE(name)                                                                                  \
         packet_off = std::int32_t(isa::Shape::shape == isa::Shape::LdInd                           \
                                       ? r[pc->src] + std::uint64_t(pc->imm) : std::uint64_t(pc->imm)); \
-        if constexpr (kMode == Mode::Checked) {                                                    \
+        if constexpr (kMode != Mode::Unchecked) {                                                    \
             if (r[6] != state.ctx_address || state.packet == nullptr) [[unlikely]] {              \
                 goto bad_packet_load;                                                              \
             }                                                                                      \
@@ -400,13 +414,13 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
         ++state.depth;
         may_goto_left = kMaxMayGoto;
         r[10] = frame_top = state.frame_top(state.depth);
-        if constexpr (kMode == Mode::Checked) {
+        if constexpr (kMode != Mode::Unchecked) {
             state.clear_frame(state.depth);
         }
         VM_JUMP(callee);
 
         VM_CASE_TAIL_CALL {
-            if constexpr (kMode == Mode::Checked) {
+            if constexpr (kMode != Mode::Unchecked) {
                 std::uint64_t args[kMaxArgs] = {r[1], r[2], r[3]};
                 auto bad = check_args(state, *uapi_helper(kTailCallId), args);
                 if (!bad && !is_prog_array(r[2])) {
@@ -419,7 +433,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
             }
             const Code* target = tail_call_target(state, r);
             if (target == nullptr) {
-                if constexpr (kMode == Mode::Checked) {
+                if constexpr (kMode != Mode::Unchecked) {
                     std::fill_n(r, kMaxArgs + 1, 0);
                 }
                 VM_NEXT;
@@ -432,7 +446,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
             state.code = target;
             state.forget();
             may_goto_left = kMaxMayGoto;
-            if constexpr (kMode == Mode::Checked) {
+            if constexpr (kMode != Mode::Unchecked) {
                 std::fill_n(r, kFramePointer, 0);
                 state.clear_frame(state.depth);
             }
@@ -460,7 +474,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
             std::copy(frame.r6_to_r9.begin(), frame.r6_to_r9.end(), r + 6);
             may_goto_left = frame.may_goto_left;
             r[10] = frame_top = state.frame_top(state.depth);
-            if constexpr (kMode == Mode::Checked) {
+            if constexpr (kMode != Mode::Unchecked) {
                 std::fill_n(r + 1, kMaxArgs, 0);
             }
             VM_AT(segment);
@@ -507,6 +521,10 @@ faulted:
 
 RunResult run_checked(const Code& code, const RunInput& input) {
     return run<Mode::Checked>(code, input);
+}
+
+RunResult run_watched(const Code& code, const RunInput& input) {
+    return run<Mode::Watched>(code, input);
 }
 
 RunResult run_unchecked(const Code& code, const RunInput& input) {

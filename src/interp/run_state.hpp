@@ -32,6 +32,7 @@ struct RunInput {
     std::uint64_t insn_budget = 0;
     std::uint32_t cpu = 0;
     const Environment* environment = nullptr;
+    const std::function<void(const InsnView&)>* watch = nullptr; ///< run_watched()
 };
 
 class RunState : public CallContext {

@@ -375,6 +375,9 @@ bool describe_call(Env& env, const State& state, const Step& step, CallMeta& met
             break;
         }
     }
+    if (is(meta, HelperId::timer_set_callback) && state.reg(1).type != RegType::MapValue) {
+        return false;
+    }
     const bool needs_map = is(meta, HelperId::for_each_map_elem);
     return !needs_map || meta.map.type == RegType::ConstMapPtr;
 }

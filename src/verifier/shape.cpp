@@ -131,6 +131,17 @@ bool check_shape(Env& env) {
     return check_reachable(env) && check_maps(env);
 }
 
+bool check_loops(Env& env) {
+    for (std::uint32_t at = 0; at < env.code.steps.size(); ++at) {
+        const Step& step = env.code.steps[at];
+        if (step.is_loop_head && step.shape != Shape::MayGoto) {
+            env.at = at;
+            return env.reject<Slug::UnprovedLoop>();
+        }
+    }
+    return true;
+}
+
 bool check_signature(Env& env, std::uint32_t subprog) {
     env.at = env.code.subprogs[subprog].first;
     return true;

@@ -8,6 +8,9 @@ namespace ebpfvm::verifier {
 /// Program type, unreachable insns, maps that the program type may use. Sets env.ctx.
 [[nodiscard]] bool check_shape(Env& env);
 
+/// Joined states prove no loop to end: only those with a limit of their own are allowed.
+[[nodiscard]] bool check_loops(Env& env);
+
 /// Does the signature of a global function say enough to verify it alone?
 [[nodiscard]] bool check_signature(Env& env, std::uint32_t subprog);
 

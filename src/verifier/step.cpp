@@ -10,7 +10,35 @@ namespace ebpfvm::verifier {
 
 using isa::Shape;
 
+namespace {
+
+// Other domains than the product forget a part of every number.
+void project_numbers(State& state, NumericDomain domain) {
+    const Domain part = domain == NumericDomain::Tnum ? Domain::Tnum : Domain::Intervals;
+    for (unsigned r = 0; r < kFramePointer; ++r) {
+        const Reg& reg = state.reg(r);
+        if (reg.type != RegType::NotInit && !reg.var.is_constant()) {
+            state.own_top().regs[r].var = project(reg.var, part);
+        }
+    }
+}
+
+} // namespace
+
 bool Stepper::step(State& state, std::uint32_t at) {
+    if (!dispatch(state, at)) {
+        return false;
+    }
+    if (env_.options.domain != NumericDomain::Product) {
+        project_numbers(state, env_.options.domain);
+        for (Successor& other : others_) {
+            project_numbers(other.state, env_.options.domain);
+        }
+    }
+    return true;
+}
+
+bool Stepper::dispatch(State& state, std::uint32_t at) {
     const Step& step = env_.code.steps[at];
     next_ = step.next;
     is_jump_ = false;

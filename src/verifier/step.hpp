@@ -30,6 +30,7 @@ class Stepper {
     [[nodiscard]] std::vector<Successor>& others() { return others_; }
 
   private:
+    [[nodiscard]] bool dispatch(State& state, std::uint32_t at);
     [[nodiscard]] bool plain(State& state, const Step& step);
     [[nodiscard]] bool jump(State& state, const Step& step);
     [[nodiscard]] bool call(State& state, const Step& step);

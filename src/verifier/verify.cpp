@@ -4,6 +4,8 @@
 #include "prog/verify_ctx.hpp"
 #include "support/try.hpp"
 #include "verifier/explore.hpp"
+#include "verifier/facts.hpp"
+#include "verifier/fixpoint.hpp"
 #include "verifier/report.hpp"
 #include "verifier/shape.hpp"
 
@@ -43,9 +45,22 @@ State global_state(Env& env, std::uint32_t subprog) {
     return state;
 }
 
-// The program, then each global function that it calls.
-bool explore_all(Env& env, VerifierStats& stats) {
-    if (!Explorer(env, stats).run(entry_state(env), 0)) {
+using Entries = std::vector<std::pair<State, std::uint32_t>>;
+
+bool explore(Env& env, VerifierStats& stats, State entry, std::uint32_t at) {
+    switch (env.options.strategy) {
+    case MergeStrategy::Prune:
+        return Explorer(env, stats).run(std::move(entry), at);
+    case MergeStrategy::Join:
+        return check_loops(env) && Fixpoint(env, stats, Judging::On).run(std::move(entry), at);
+    }
+    std::unreachable();
+}
+
+// The program, then each global function that it calls. `entries` gets where they began.
+bool explore_all(Env& env, VerifierStats& stats, Entries& entries) {
+    entries.emplace_back(entry_state(env), 0);
+    if (!explore(env, stats, entries.back().first, 0)) {
         return false;
     }
     std::vector<bool> done(env.called.size(), false);
@@ -56,8 +71,9 @@ bool explore_all(Env& env, VerifierStats& stats) {
                 continue;
             }
             done[i] = changed = true;
-            if (!check_signature(env, i) ||
-                !Explorer(env, stats).run(global_state(env, i), env.code.subprogs[i].first)) {
+            const std::uint32_t first = env.code.subprogs[i].first;
+            entries.emplace_back(global_state(env, i), first);
+            if (!check_signature(env, i) || !explore(env, stats, entries.back().first, first)) {
                 return false;
             }
         }
@@ -66,15 +82,19 @@ bool explore_all(Env& env, VerifierStats& stats) {
 }
 
 void judge(Env& env, Report& report) {
-    const bool is_accepted = check_shape(env) && explore_all(env, report.stats) &&
+    Entries entries;
+    const bool is_accepted = check_shape(env) && explore_all(env, report.stats, entries) &&
                              check_stack_depth(env, report.stats.stack);
     report.stats.peak_bytes = std::max(report.stats.peak_bytes, env.pool.peak_bytes());
-    if (is_accepted) {
-        report.verdict = Verdict::Accept;
+    if (!is_accepted) {
+        report.diagnostic = diagnose(env);
+        report.verdict = verdict_of(report.diagnostic->slug);
         return;
     }
-    report.diagnostic = diagnose(env);
-    report.verdict = verdict_of(report.diagnostic->slug);
+    report.verdict = Verdict::Accept;
+    if (env.options.facts) {
+        report.facts = collect_facts(env, entries);
+    }
 }
 
 } // namespace

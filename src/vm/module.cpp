@@ -51,7 +51,9 @@ RunResult run(const vm::ModuleState& module, const interp::Code& code, interp::R
     input.insn_budget = options.insn_budget != 0 ? options.insn_budget : module.insn_budget;
     input.cpu = lease.cpu();
     input.environment = module.environment.get();
-    return interp::run_checked(code, input);
+    input.watch = options.watch;
+    return input.watch != nullptr ? interp::run_watched(code, input)
+                                  : interp::run_checked(code, input);
 }
 
 } // namespace
