@@ -136,6 +136,13 @@ void find_fields(const btf* types, std::uint32_t id, std::uint32_t off, int dept
             find_fields(types, btf_members(type)[i].type,
                         off + btf_member_bit_offset(type, i) / 8, depth + 1, fields);
         }
+    } else if (btf_is_datasec(type)) { // .data, .bss
+        for (std::uint32_t i = 0; i < btf_vlen(type); ++i) {
+            const auto& variable = btf_var_secinfos(type)[i];
+            find_fields(types, variable.type, off + variable.offset, depth + 1, fields);
+        }
+    } else if (btf_is_var(type)) {
+        find_fields(types, type->type, off, depth + 1, fields);
     }
 }
 
@@ -351,8 +358,9 @@ void write_head(std::FILE* file, const bpf_attr& load, const watch& labels, cons
     std::fprintf(file, "kernel %s errno=%d processed=%llu\n",
                  said.error == 0 ? "accept" : "reject", said.error,
                  static_cast<unsigned long long>(said.processed));
-    if (labels.expect != nullptr) {
-        std::fprintf(file, "expect %s\n", labels.expect);
+    const char* expect = labels.expect == nullptr ? nullptr : labels.expect(labels.about);
+    if (expect != nullptr && *expect != 0) {
+        std::fprintf(file, "expect %s\n", expect);
     }
 }
 

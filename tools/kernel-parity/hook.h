@@ -18,7 +18,9 @@ struct watch {
 	int repeat; /* loads; the fastest counts */
 	/* The program is written to this file, with these lines of information: */
 	const char *path;
-	const char *name, *object, *section, *expect;
+	const char *name, *object, *section;
+	const char *(*expect)(const void *about); /* asked when the program is there; may be NULL */
+	const void *about;
 };
 
 /* What the kernel said. */

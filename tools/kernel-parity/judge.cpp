@@ -229,7 +229,8 @@ void judge_program(const Options& options, const std::string& name) {
                           .name = name.c_str(),
                           .object = options.object.c_str(),
                           .section = bpf_program__section_name(program),
-                          .expect = expect.empty() ? nullptr : expect.c_str()};
+                          .expect = [](const void* text) { return static_cast<const char*>(text); },
+                          .about = expect.c_str()};
         g_messages.clear();
         watch_loads(&watch);
         bpf_object__load(object.get());

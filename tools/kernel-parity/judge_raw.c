@@ -33,14 +33,19 @@ static void quoted(FILE *out, const char *key, const char *text)
 	fputs("\", ", out);
 }
 
-/* "accept retval 1 data=00ff": what should come out, and of which packet. */
-static void expectation(const struct bpf_test *test, char *text, size_t size)
+/* "accept retval 1 data=00ff": what should come out, and of which packet. Tests that make their
+ * program when they are run say what it returns only then.
+ */
+static const char *expectation(const void *about)
 {
+	static char text[256];
+	const size_t size = sizeof(text);
+	const struct bpf_test *test = about;
 	const bool accepts = test->result != REJECT;
 	int used = snprintf(text, size, "%s", accepts ? "accept" : "reject"), last = 0;
 
 	if (!accepts || test->runs > 1 || test->retval == POINTER_VALUE)
-		return;
+		return text;
 	used += snprintf(text + used, size - used, " retval %u", test->retval);
 	for (int i = 0; i < TEST_DATA_LEN; i++)
 		last = test->data[i] ? i + 1 : last;
@@ -48,19 +53,19 @@ static void expectation(const struct bpf_test *test, char *text, size_t size)
 		used += snprintf(text + used, size - used, " data=");
 	for (int i = 0; i < last; i++)
 		used += snprintf(text + used, size - used, "%02x", test->data[i]);
+	return text;
 }
 
 static void judge(int number, struct bpf_test *test, int repeat, const char *directory, FILE *out)
 {
-	char path[4096], name[256], expect[256];
+	char path[4096], name[256];
 	const struct verdict *said;
 	int passes = 0, errors = 0;
 	struct watch watch = { .log_buf = bpf_vlog, .repeat = repeat, .path = path, .name = name,
-			       .object = "test_verifier", .expect = expect };
+			       .object = "test_verifier", .expect = expectation, .about = test };
 
 	snprintf(path, sizeof(path), "%s/%d.bpft", directory, number);
 	snprintf(name, sizeof(name), "%s", test->descr);
-	expectation(test, expect, sizeof(expect));
 	watch_loads(&watch);
 	do_test_single(test, false, &passes, &errors);
 	watch_loads(NULL);

@@ -185,7 +185,8 @@ def tally(programs):
 
 def known_differences(path):
     """{(kind, object, program): reason} of the tables in docs/parity.md."""
-    kinds = {"## Accepted here, rejected by Linux": "surplus", "## Rejected here, accepted by Linux": "lost"}
+    kinds = {"## Accepted here, rejected by Linux": "surplus", "## Rejected here, accepted by Linux": "lost",
+             "## Accepted here, but runs differently": "run"}
     known, kind = {}, None
     for line in pathlib.Path(path).read_text().splitlines():
         if line.startswith("## "):
@@ -263,13 +264,18 @@ class Report:
                  f"{percent(tally(supported)['agree'], len(supported))}; of what the kernel accepts we accept "
                  f"{percent(sum(p['ours'] == 'accept' for p in accepted), len(accepted))}")
 
+    def listed(self, kind, program):
+        """A remark; notes differences that nobody has given a reason for."""
+        reason = self.known.get((kind, program["object"], program["prog"]))
+        if reason is None:
+            self.unlisted.append(program)
+            return ""
+        return f"   [listed: {reason}]"
+
     def differences(self, title, kind, programs, detail):
         self.heading(f"{title}: {len(programs)}")
         for p in programs:
-            reason = self.known.get((kind, p["object"], p["prog"]))
-            if reason is None:
-                self.unlisted.append(p)
-            self.say(f"{p['object']} | {p['prog']} | {detail(p)}" + (f"   [listed: {reason}]" if reason is not None else ""))
+            self.say(f"{p['object']} | {p['prog']} | {detail(p)}" + self.listed(kind, p))
 
     def raw_tests(self):
         judged = [p for p in self.raw if p["ours"]]
@@ -318,9 +324,9 @@ class Report:
         self.heading(f"Return values: {len(self.retvals)} accepted programs that say theirs")
         self.say(", ".join(f"{status} {count}" for status, count in counts.most_common()))
         for r in self.retvals:
-            if r["status"] == "differs":
-                self.say(f"{r['object']} | {r['prog']} | {r['detail']}")
-        reasons = collections.Counter(r["detail"] for r in self.retvals if r["status"] == "cannot run")
+            if r["status"] in ("differs", "faults"):
+                self.say(f"{r['object']} | {r['prog']} | {r['status']}: {r['detail']}" + self.listed("run", r))
+        reasons = collections.Counter(re.sub(r'^program "[^"]*": insn \d+: (call \d+: )?', "", r["detail"]) for r in self.retvals if r["status"] == "cannot run")
         self.say()
         self.say("cannot run:")
         for reason, count in reasons.most_common():
@@ -329,6 +335,7 @@ class Report:
     def stale(self):
         present = {(kind, p["object"], p["prog"]) for kind, test in (("lost", is_lost), ("surplus", is_surplus))
                    for p in self.judged + self.raw if test(p)}
+        present |= {("run", r["object"], r["prog"]) for r in self.retvals if r["status"] in ("differs", "faults")}
         gone = sorted(set(self.known) - present) if self.is_complete else []
         if gone:
             self.heading("Listed in docs/parity.md, but no difference any more (or not judged here)")
