@@ -33,9 +33,14 @@ class FactChecker {
     template <class Ctx>
     RunResult run_watched(Ctx& ctx, const Packet* packet);
     void see(const InsnView& view);
-    void check(const InsnView& view, const std::string& place, const ValueFact& fact,
-               std::uint64_t value);
-    [[nodiscard]] bool holds(const ValueFact& fact, std::uint64_t value) const;
+    struct Place {
+        unsigned reg = 0;
+        std::int32_t off = 0; ///< of a stack slot; 0: a register
+    };
+    void check(const InsnView& view, Place place, const ValueFact& fact, std::uint64_t value);
+    void violate(const InsnView& view, const std::string& what);
+    [[nodiscard]] bool holds(const InsnView& view, const ValueFact& fact,
+                             std::uint64_t value) const;
     [[nodiscard]] bool is_in_map(const ValueFact& fact, std::uint64_t address) const;
 
     const Facts& facts_;

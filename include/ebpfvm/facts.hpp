@@ -36,7 +36,7 @@ enum class ValueKind : std::uint8_t {
 struct ValueFact {
     ValueKind kind = ValueKind::Unknown;
     bool may_be_null = false;  ///< pointers
-    std::uint8_t frame = 0;    ///< Stack: number of the frame, 0 is the entry's
+    std::uint8_t frame = 0;    ///< Stack: 0 is the frame that executes the insn, 1 its caller's...
     std::uint32_t map = 0;     ///< MapPtr, MapValue, MapKey: index into Object::maps()
     std::uint32_t proved = 0;  ///< Packet: bytes from its start that are known to exist
     std::uint64_t known_value = 0; ///< bits outside unknown_mask are these
@@ -52,8 +52,7 @@ struct ValueFact {
 
 /// A stack slot that holds a value when the insn is reached.
 struct SlotFact {
-    std::uint8_t frame = 0;
-    std::int32_t off = 0; ///< from r10 of the frame, a multiple of 8
+    std::int32_t off = 0; ///< from r10, a multiple of 8
     std::uint8_t size = 8;
     ValueFact value{};
 };

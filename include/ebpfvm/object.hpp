@@ -53,6 +53,7 @@ struct LineInfo {
     std::uint32_t column = 0; ///< 1-based; 0 if unknown
     std::string file{};
     std::string text{}; ///< the source line, without indentation
+    std::uint32_t indent = 0; ///< bytes of indentation that it had
 };
 
 /// One program, complete: subprograms it calls follow its own insns and all calls are relative.

@@ -54,14 +54,21 @@ struct Decision {
     std::optional<LineInfo> where{};
 };
 
+/// What explains a rejection: where a value came from, what would have fitted.
+struct Note {
+    std::string text{}; ///< complete without `where`
+    std::optional<std::uint32_t> insn{};
+    std::optional<LineInfo> where{};
+};
+
 struct Diagnostic {
     Slug slug = Slug::InvalidInsn;
     std::uint32_t insn = 0;
     std::string message{};  ///< without the insn: "r1 may be null (map_value_or_null)"
     std::string insn_text{}; ///< "r0 = *(u64 *)(r1 +0)"
     std::optional<LineInfo> where{};
-    std::vector<std::string> notes{};     ///< values that matter, and where they come from
-    std::vector<Decision> path{};         ///< in order, the last ones before the insn
+    std::vector<Note> notes{};       ///< values that matter, and where they come from
+    std::vector<Decision> path{};    ///< in order: those that matter to the value, or the last ones
     std::string help{};
 };
 

@@ -3,6 +3,7 @@
 
 #include <boost/graph/adjacency_list.hpp>
 #include <boost/graph/depth_first_search.hpp>
+#include <boost/graph/dominator_tree.hpp>
 #include <boost/graph/strong_components.hpp>
 
 #include <algorithm>
@@ -12,7 +13,7 @@ namespace {
 
 using isa::Decoded;
 using isa::Shape;
-using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS>;
+using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::bidirectionalS>;
 
 bool ends_block(Shape shape) {
     return isa::is_jump(shape) || shape == Shape::Exit;
@@ -110,6 +111,22 @@ class LoopFinder : public boost::default_dfs_visitor {
     Cfg* cfg_;
 };
 
+void find_dominators(const isa::DecodedProgram& program, const Graph& graph, Cfg& cfg) {
+    cfg.dominator.assign(cfg.blocks.size(), kNone);
+    std::vector<Graph::vertex_descriptor> dominator(cfg.blocks.size(), Graph::null_vertex());
+    const auto index = boost::get(boost::vertex_index, graph);
+    for (const std::uint32_t start : program.subprogs) {
+        boost::lengauer_tarjan_dominator_tree(
+            graph, cfg.block_of[start],
+            boost::make_iterator_property_map(dominator.begin(), index));
+    }
+    for (std::size_t i = 0; i < dominator.size(); ++i) {
+        if (dominator[i] != Graph::null_vertex()) {
+            cfg.dominator[i] = std::uint32_t(dominator[i]);
+        }
+    }
+}
+
 void find_loops(const isa::DecodedProgram& program, Cfg& cfg) {
     Graph graph(cfg.blocks.size());
     for (std::uint32_t i = 0; i < cfg.blocks.size(); ++i) {
@@ -126,6 +143,7 @@ void find_loops(const isa::DecodedProgram& program, Cfg& cfg) {
     if (!has_loop) {
         return;
     }
+    find_dominators(program, graph, cfg);
     std::vector<std::uint32_t> component(cfg.blocks.size());
     const auto index = boost::get(boost::vertex_index, graph);
     const auto count = boost::strong_components(
@@ -141,7 +159,46 @@ void find_loops(const isa::DecodedProgram& program, Cfg& cfg) {
     }
 }
 
+bool dominates(const Cfg& cfg, std::uint32_t above, std::uint32_t block) {
+    while (block != above && block != kNone) {
+        block = cfg.dominator[block];
+    }
+    return block == above;
+}
+
 } // namespace
+
+std::vector<bool> natural_loop(const Cfg& cfg, std::uint32_t head) {
+    std::vector<std::vector<std::uint32_t>> predecessors(cfg.blocks.size());
+    for (std::uint32_t i = 0; i < cfg.blocks.size(); ++i) {
+        for (const std::uint32_t next : cfg.blocks[i].successors) {
+            predecessors[next].push_back(i);
+        }
+    }
+    std::vector<bool> body(cfg.blocks.size(), false);
+    std::vector<std::uint32_t> open;
+    for (const std::uint32_t from : predecessors[head]) {
+        if (cfg.blocks[from].is_reachable && dominates(cfg, head, from)) {
+            open.push_back(from);
+        }
+    }
+    if (open.empty()) { // irreducible
+        for (std::uint32_t i = 0; i < cfg.blocks.size(); ++i) {
+            body[i] = cfg.blocks[i].loop == cfg.blocks[head].loop;
+        }
+        return body;
+    }
+    body[head] = true;
+    while (!open.empty()) {
+        const std::uint32_t block = open.back();
+        open.pop_back();
+        if (!body[block]) {
+            body[block] = true;
+            open.insert(open.end(), predecessors[block].begin(), predecessors[block].end());
+        }
+    }
+    return body;
+}
 
 Cfg build_cfg(const isa::DecodedProgram& program, const CallArity& arity) {
     Cfg cfg;

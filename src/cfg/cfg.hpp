@@ -30,11 +30,18 @@ struct Cfg {
     std::vector<std::uint32_t> block_of{};    ///< by slot
     /// Registers r0..r9 (bits) that may be read before they are written, from a slot on.
     std::vector<std::uint16_t> live{};
+    /// By block: the nearest block that all ways to it lead through, kNone for entries; filled if
+    /// there are loops.
+    std::vector<std::uint32_t> dominator{};
 
     [[nodiscard]] const BasicBlock& block(std::uint32_t slot) const {
         return blocks[block_of[slot]];
     }
 };
+
+/// The blocks (by number) of the loop with that head: those from which a back edge to it can be
+/// reached without passing it. Of a loop with several entries: all that can reach each other.
+[[nodiscard]] std::vector<bool> natural_loop(const Cfg& cfg, std::uint32_t head);
 
 /// How many of r1..r5 a call reads that is no local call.
 using CallArity = std::function<unsigned(const isa::Decoded&)>;

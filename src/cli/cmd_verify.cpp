@@ -1,149 +1,129 @@
-// A table in the spirit of veristat, or JSON; diagnostics below the table.
+// Tested by verify_test.cpp.
 #include "cli/cmd_verify.hpp"
 
 #include "cli/exit_code.hpp"
-#include "cli/json.hpp"
 #include "cli/load.hpp"
+#include "cli/verify_compare.hpp"
+#include "cli/verify_text.hpp"
 #include "support/try.hpp"
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace ebpfvm::cli {
 namespace {
 
-struct Judged {
-    std::string object;
-    const Program* program;
-    Report report;
-};
+// Goes through programs and says what there is to say of each at once; tables come at the end.
+class Session {
+  public:
+    Session(const VerifyCommand& command, const Style& style) : command_(command), style_(style) {}
 
-Json to_json_value(const Judged& judged) {
-    const Report& report = judged.report;
-    const Program& program = *judged.program;
-    Json line = Json::object();
-    line.add("object", judged.object)
-        .add("section", program.section)
-        .add("prog", program.name)
-        .add("prog_type", name_of(program.type))
-        .add("verdict", name_of(report.verdict));
-    Json slug, message, insn, source;
-    if (report.diagnostic) {
-        slug = info(report.diagnostic->slug).name;
-        message = report.diagnostic->message;
-        insn = report.diagnostic->insn;
-        if (report.diagnostic->where) {
-            source = fmt::format("{}:{}", report.diagnostic->where->file,
-                                 report.diagnostic->where->line);
+    Expected<int> run() {
+        if (!command_.compare.empty()) {
+            TRY_ASSIGN(before_, read_results(command_.compare));
+        }
+        for (const std::string& path : command_.objects) {
+            judge_object(path);
+        }
+        if (!command_.json) {
+            print_end();
+        }
+        return exit_code();
+    }
+
+  private:
+    void judge_object(const std::string& path) {
+        const ProgTypeTable types;
+        const auto object = load_input(path, command_.type, types);
+        if (!object) {
+            return add_error({.object = path}, object.error());
+        }
+        if (!command_.program.empty()) {
+            const auto program = choose_program(*object, command_.program);
+            return program ? judge(path, *object, **program)
+                           : add_error({.object = path}, program.error());
+        }
+        if (object->programs().empty()) {
+            return add_error(
+                {.object = path},
+                {.code = Errc::NotFound, .message = fmt::format("{}: contains no program", path)});
+        }
+        for (const Program& program : object->programs()) {
+            judge(path, *object, program);
         }
     }
-    line.add("slug", std::move(slug))
-        .add("message", std::move(message))
-        .add("insn", std::move(insn))
-        .add("source", std::move(source))
-        .add("insns", program.insns.size())
-        .add("explored", report.stats.explored)
-        .add("states", report.stats.states)
-        .add("peak_bytes", report.stats.peak_bytes)
-        .add("verify_us", double(report.stats.nanoseconds / 100) / 10)
-        .add("loops", report.stats.summarised_loops)
-        .add("stack", report.stats.stack);
-    return line;
-}
 
-Json error_line(const std::string& object, const Error& error) {
-    Json line = Json::object();
-    line.add("object", object).add("verdict", "error").add("message", to_string(error));
-    return line;
-}
-
-void print_row(const Judged& judged, const Style& style) {
-    const Report& report = judged.report;
-    const std::string verdict = fmt::format("{:<12}", name_of(report.verdict));
-    fmt::print("{:<32} {} {:>9} {:>8} {:>10.1f} {:>6}\n", judged.program->name,
-               report.verdict == Verdict::Accept ? style.good(verdict) : style.bad(verdict),
-               report.stats.explored, report.stats.states, double(report.stats.nanoseconds) / 1000,
-               report.stats.stack);
-}
-
-void print_diagnostic(const Judged& judged, const Style& style) {
-    const Diagnostic& what = *judged.report.diagnostic;
-    const auto& slug = info(what.slug);
-    fmt::print("\n{} {}\n", style.bad(fmt::format("{}[{}]:", slug.kind == RejectKind::Unsupported
-                                                                  ? "unsupported"
-                                                                  : "rejected",
-                                                  slug.name)),
-               style.heading(what.message));
-    fmt::print("  {} {}, insn {}: {}\n", style.quiet("in"), judged.program->name, what.insn,
-               what.insn_text);
-    if (what.where) {
-        fmt::print("  {} {}:{}\n", style.quiet("at"), what.where->file, what.where->line);
-        fmt::print("  {:>5} {} {}\n", what.where->line, style.quiet("|"), what.where->text);
-    }
-    for (const std::string& note : what.notes) {
-        fmt::print("  {} {}\n", style.quiet("note:"), note);
-    }
-    for (const Decision& decision : what.path) {
-        fmt::print("  {} insn {}: {} -> {}{}\n", style.quiet("after"), decision.insn, decision.text,
-                   decision.taken ? "taken" : "not taken",
-                   decision.where ? fmt::format("   {} {}:{}: {}", style.quiet("|"),
-                                                decision.where->file, decision.where->line,
-                                                decision.where->text)
-                                  : "");
-    }
-    fmt::print("  {} {}\n", style.good("help:"), what.help);
-}
-
-Expected<bool> judge_object(const VerifyCommand& command, const Style& style,
-                            const std::string& path) {
-    const ProgTypeTable types;
-    const auto object = load_input(path, command.type, types);
-    if (!object) {
-        if (command.json) {
-            fmt::print("{}\n", to_json(error_line(path, object.error())));
-            return false;
+    void judge(const std::string& path, const Object& object, const Program& program) {
+        Judged judged{.object = path,
+                      .section = program.section,
+                      .prog = program.name,
+                      .prog_type = std::string(name_of(program.type)),
+                      .insns = program.insns.size()};
+        VerifierOptions options = command_.options;
+        if (command_.log == LogForm::Kernel) {
+            fmt::print("{}\n", style_.heading(fmt::format("-- {}: {} --", path, program.name)));
+            options.log = [](std::string_view line) { fmt::print("{}\n", line); };
         }
-        return std::unexpected(object.error());
-    }
-    bool is_accepted = true;
-    std::vector<Judged> rejected;
-    for (const Program& program : object->programs()) {
-        if (!command.program.empty() && program.name != command.program) {
-            continue;
+        for (unsigned i = 0; i < command_.repeat; ++i) {
+            auto report = verify(object, program, options);
+            if (!report) {
+                return add_error(std::move(judged), report.error());
+            }
+            if (i == 0 || report->stats.nanoseconds < judged.report.stats.nanoseconds) {
+                judged.report = *std::move(report);
+            }
+            options.log = {}; // it says the same every time
         }
-        TRY_ASSIGN(Report report, verify(*object, program, command.options));
-        Judged judged{path, &program, std::move(report)};
-        is_accepted &= judged.report.verdict == Verdict::Accept;
-        if (command.json) {
+        add(std::move(judged));
+    }
+
+    void add_error(Judged judged, const Error& error) {
+        judged.error = error;
+        if (!command_.json) {
+            print_error(to_string(error));
+        }
+        add(std::move(judged));
+    }
+
+    void add(Judged judged) {
+        if (command_.json) {
             fmt::print("{}\n", to_json(to_json_value(judged)));
-        } else {
-            print_row(judged, style);
-            if (judged.report.diagnostic) {
-                rejected.push_back(std::move(judged));
+        } else if (judged.report.diagnostic && command_.compare.empty()) {
+            fmt::print("{}\n", diagnostic_text(judged, style_));
+        }
+        results_.push_back(std::move(judged));
+    }
+
+    void print_end() const {
+        if (!command_.compare.empty()) {
+            fmt::print("{}", comparison_text(before_, results_, style_));
+        } else if (command_.has_table) {
+            fmt::print("{}", results_text(results_, style_));
+        }
+    }
+
+    int exit_code() const {
+        int code = kExitOk;
+        for (const Judged& judged : results_) {
+            if (judged.error) {
+                return kExitError;
+            }
+            if (judged.report.verdict != Verdict::Accept) {
+                code = kExitFailed;
             }
         }
+        return code;
     }
-    for (const Judged& judged : rejected) {
-        print_diagnostic(judged, style);
-    }
-    return is_accepted;
-}
+
+    const VerifyCommand& command_;
+    const Style& style_;
+    std::vector<EarlierResult> before_{};
+    std::vector<Judged> results_{};
+};
 
 } // namespace
 
 Expected<int> verify_command(const VerifyCommand& command, const Style& style) {
-    if (!command.json) {
-        fmt::print("{}\n", style.heading(fmt::format("{:<32} {:<12} {:>9} {:>8} {:>10} {:>6}",
-                                                     "program", "verdict", "explored", "states",
-                                                     "time/us", "stack")));
-    }
-    bool is_accepted = true;
-    for (const std::string& path : command.objects) {
-        TRY_ASSIGN(const bool fine, judge_object(command, style, path));
-        is_accepted &= fine;
-    }
-    return is_accepted ? kExitOk : kExitFailed;
+    return Session(command, style).run();
 }
 
 } // namespace ebpfvm::cli

@@ -141,6 +141,15 @@ std::string Renderer::operator()(const Json::Object& members) const {
 
 } // namespace
 
+const Json* Json::find(std::string_view key) const {
+    const auto* members = std::get_if<Object>(&value_);
+    if (members == nullptr) {
+        return nullptr;
+    }
+    const auto found = std::ranges::find(*members, key, &Member::key);
+    return found == members->end() ? nullptr : &found->value;
+}
+
 Json& Json::add(std::string key, Json value) {
     auto* members = std::get_if<Object>(&value_);
     EBPFVM_ASSERT(members != nullptr);

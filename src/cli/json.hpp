@@ -40,6 +40,9 @@ class Json {
     /// Adds an element; only for arrays.
     Json& push(Json value);
 
+    /// The member of that name; nullptr if there is none, or this is no object.
+    [[nodiscard]] const Json* find(std::string_view key) const;
+
     [[nodiscard]] const Value& value() const { return value_; }
     [[nodiscard]] Value& value() { return value_; }
     bool operator==(const Json&) const = default;

@@ -138,6 +138,28 @@ Action add_info(CLI::App& app, CLI::App*& command) {
     return [options](const Style& style) { return info_command(*options, style); };
 }
 
+void add_verifier_options(CLI::App& command, VerifierOptions& options) {
+    const std::map<std::string, MergeStrategy> strategies = {{"prune", MergeStrategy::Prune},
+                                                             {"join", MergeStrategy::Join}};
+    const std::map<std::string, NumericDomain> domains = {{"product", NumericDomain::Product},
+                                                          {"tnum", NumericDomain::Tnum},
+                                                          {"intervals", NumericDomain::Intervals}};
+    command.add_option("--strategy", options.strategy, "what happens where paths meet")
+        ->transform(CLI::CheckedTransformer(strategies).description(""))
+        ->type_name("prune|join");
+    command.add_option("--domain", options.domain, "what is tracked of numbers")
+        ->transform(CLI::CheckedTransformer(domains).description(""))
+        ->type_name("product|tnum|intervals");
+    command.add_flag_callback(
+        "--strict-stack", [&options] { options.allow_uninit_stack = false; },
+        "reject reads of stack that was never written");
+    command
+        .add_option("--max-explored", options.max_explored,
+                    "insns to explore at most, on all paths")
+        ->type_name("N")
+        ->check(at_least_one);
+}
+
 Action add_verify(CLI::App& app, CLI::App*& command) {
     command = add_command(app, "verify", "Judge whether programs are safe",
                           "ebpfvm verify xdp_count.bpf.o");
@@ -149,10 +171,22 @@ Action add_verify(CLI::App& app, CLI::App*& command) {
         ->type_name("NAME");
     command->add_option("--type", options->type, "program type if the section names none")
         ->type_name("TYPE");
-    command->add_flag("--json", options->json, "print one JSON object per program");
-    command->add_option("--max-explored", options->options.max_explored,
-                        "insns to explore at most, on all paths")
-        ->type_name("N");
+    auto* json = command->add_flag("--json", options->json, "print one JSON object per program");
+    command->add_option("--compare", options->compare, "show changes since these results of --json")
+        ->type_name("FILE")
+        ->excludes(json);
+    command->add_option("--log", options->log, "show each insn that is explored, and what is known")
+        ->transform(
+            CLI::CheckedTransformer(std::map<std::string, LogForm>{{"kernel", LogForm::Kernel}})
+                .description(""))
+        ->type_name("kernel")
+        ->excludes(json);
+    command->add_flag_callback(
+        "--no-table", [options] { options->has_table = false; }, "only tell what is wrong");
+    command->add_option("--repeat", options->repeat, "verify N times, the fastest counts")
+        ->type_name("N")
+        ->check(at_least_one);
+    add_verifier_options(*command, options->options);
     return [options](const Style& style) { return verify_command(*options, style); };
 }
 

@@ -40,9 +40,14 @@ Expected<FuncRecord> read_record(const RawFuncRecord& raw, const Btf& btf) {
 Expected<LineRecord> read_record(const RawLineRecord& raw, const Btf& btf) {
     TRY_ASSIGN(const auto file, btf.string(raw.file_off));
     TRY_ASSIGN(auto text, btf.string(raw.text_off));
-    text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
-    return LineRecord{raw.off / kInsnSize, file, text, raw.line_column >> 10,
-                      raw.line_column & 0x3ff};
+    const std::size_t indent = std::min(text.find_first_not_of(" \t"), text.size());
+    text.remove_prefix(indent);
+    return LineRecord{.insn = raw.off / kInsnSize,
+                      .file = file,
+                      .text = text,
+                      .line = raw.line_column >> 10,
+                      .column = raw.line_column & 0x3ff,
+                      .indent = std::uint32_t(indent)};
 }
 
 Expected<CoreRecord> read_record(const RawCoreRecord& raw, const Btf& btf) {

@@ -23,6 +23,7 @@ struct LineRecord {
     std::string_view text;
     std::uint32_t line = 0;
     std::uint32_t column = 0;
+    std::uint32_t indent = 0; ///< bytes that were cut off before `text`
 };
 
 struct CoreRecord {

@@ -211,8 +211,12 @@ Expected<void> Linker::append_info(const Function& function, Program& program) {
     };
     for (const LineRecord& line : records_of(info->second.lines, function)) {
         TRY(budget_.charge(sizeof(LineInfo) + line.file.size() + line.text.size()));
-        program.lines.push_back({moved(line.insn), line.line, line.column, std::string(line.file),
-                                 std::string(line.text)});
+        program.lines.push_back({.insn = moved(line.insn),
+                                 .line = line.line,
+                                 .column = line.column,
+                                 .file = std::string(line.file),
+                                 .text = std::string(line.text),
+                                 .indent = line.indent});
     }
     for (const CoreRecord& core : records_of(info->second.core, function)) {
         TRY(budget_.charge(sizeof(CoreReloc) + core.access.size()));

@@ -91,9 +91,11 @@ Reg move_pointer(Env& env, const Reg& pointer, const Scalar& off, AluOp op) {
     Reg result = pointer;
     if (off.is_constant()) {
         const auto delta = std::int64_t(off.value());
-        const __int128 sum = op == AluOp::Add ? __int128{pointer.off} + delta
-                                              : __int128{pointer.off} - delta;
-        if (sum == std::int32_t(sum)) {
+        std::int64_t sum = 0;
+        const bool overflows = op == AluOp::Add
+                                   ? __builtin_add_overflow(pointer.off, delta, &sum)
+                                   : __builtin_sub_overflow(pointer.off, delta, &sum);
+        if (!overflows && sum == std::int32_t(sum)) {
             result.off = std::int32_t(sum);
             return result;
         }
@@ -213,9 +215,10 @@ void keep_link(Reg& dst, const Reg& before, const Step& step, const Scalar& oper
     }
     distance = step.alu == AluOp::Add ? distance : -distance;
     if (step.width == Width::W32) { // only if it does what the 64-bit form would do
-        const __int128 min = __int128{before.var.u64.min} + distance;
-        const __int128 max = __int128{before.var.u64.max} + distance;
-        if (min < 0 || max > UINT32_MAX) {
+        std::uint32_t min = 0;
+        std::uint32_t max = 0;
+        if (__builtin_add_overflow(before.var.u64.min, distance, &min) ||
+            __builtin_add_overflow(before.var.u64.max, distance, &max)) {
             return;
         }
     }
@@ -275,6 +278,18 @@ bool check_imm(Env& env, const Step& step) {
     }
 }
 
+bool moves_null(const State& state, const Step& step, Kind kind) {
+    switch (kind) {
+    case Kind::AddToPointer:
+    case Kind::SubFromPointer:
+        return state.reg(step.dst).may_be_null();
+    case Kind::AddPointer:
+        return state.reg(step.src).may_be_null();
+    default: // moves and numbers
+        return false;
+    }
+}
+
 bool reads_src(const Step& step) {
     return step.shape == Shape::AluReg || step.shape == Shape::Movsx;
 }
@@ -323,7 +338,12 @@ void transfer_alu(Env& env, State& state, const Step& step) {
         state.own_top().regs[step.dst] = Reg::unknown(); // only where nothing is judged
         return;
     }
-    switch (classify(state, step)) {
+    const Kind kind = classify(state, step);
+    if (moves_null(state, step, kind)) {
+        state.own_top().regs[step.dst] = Reg::unknown(); // likewise
+        return;
+    }
+    switch (kind) {
     case Kind::Scalars:
         if (step.shape != Shape::Neg && step.shape != Shape::Swap && step.shape != Shape::Movsx &&
             step.alu == AluOp::Mov) {

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -45,6 +46,10 @@ class Env {
         constexpr std::string_view kMessage = message_of(slug);
         rejection.slug = slug;
         rejection.insn = at;
+        rejection.culprit = Rejection::kNoReg;
+        if constexpr (kMessage.starts_with("r{}") || slug == Slug::NullArithmetic) {
+            rejection.culprit = first_of(args...);
+        }
         rejection.message =
             fmt::format(fmt::format_string<Args...>(kMessage), std::forward<Args>(args)...);
         return false;
@@ -70,6 +75,7 @@ class Env {
     Path path;
     std::shared_ptr<const CtxLayout> ctx{}; ///< null: the type has no layout
     Rejection rejection{};
+    std::optional<State> begin{}; ///< how the paths begin that are being explored
     /// By slot: which ways conditional jumps can go, as a sum of these.
     static constexpr std::uint8_t kFalls = 1;
     static constexpr std::uint8_t kJumps = 2;
@@ -80,6 +86,11 @@ class Env {
     std::uint32_t at = 0; ///< slot of the current insn
 
   private:
+    template <class Number, class... Rest>
+    static std::uint32_t first_of(const Number& number, const Rest&...) {
+        return std::uint32_t(number);
+    }
+
     std::uint32_t last_id_ = 0;
     std::uint32_t next_pin_ = kFirstPin;
 };

@@ -10,6 +10,7 @@ namespace ebpfvm::verifier {
 using isa::Shape;
 
 bool Explorer::run(State state, std::uint32_t at) {
+    env_.begin = state;
     for (;;) {
         switch (advance(state, at)) {
         case Progress::Continue:

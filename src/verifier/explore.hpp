@@ -5,6 +5,7 @@
 #include "verifier/step.hpp"
 
 #include <deque>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -48,6 +49,8 @@ class Explorer {
     Visit visit(State& state, std::uint32_t at);
     Visit visit_open(Node& node, const State& state, const Step& step);
     [[nodiscard]] bool is_return() const;
+    /// Has the path stayed inside the loop whose head this is since it was at `from`?
+    [[nodiscard]] bool is_turn(const Node& from, const State& state);
     [[nodiscard]] bool has_limit(const Node& from) const;
     [[nodiscard]] bool ends_by_itself(const Node& from, const State& state) const;
     void take_over(const Node& node);
@@ -85,6 +88,8 @@ class Explorer {
     std::vector<Guess> guesses_;
     std::vector<Node*> created_;             // since the outermost guess began
     std::vector<std::uint32_t> next_guess_;  // by slot: turns before another guess is worth it
+    std::map<std::uint32_t, std::vector<bool>> bodies_; // of loops, by the block of their head
+    std::uint64_t wasted_ = 0;               // insns explored for guesses that were wrong
     std::vector<std::uint64_t> thresholds_;  // of widening; computed when first needed
     std::optional<State> escaped_;           // the state that a guess did not cover
     const Node* escaped_head_ = nullptr;     // of that guess

@@ -82,8 +82,11 @@ ValueKind kind_of(const Reg& reg) {
     std::unreachable();
 }
 
-ValueFact fact_of(const Reg& reg) {
-    ValueFact fact{.kind = kind_of(reg), .may_be_null = reg.may_be_null(), .frame = reg.frame};
+ValueFact fact_of(const State& state, const Reg& reg) {
+    ValueFact fact{.kind = kind_of(reg), .may_be_null = reg.may_be_null()};
+    if (reg.type == RegType::Stack) {
+        fact.frame = std::uint8_t(state.depth() - 1 - reg.frame);
+    }
     if (fact.kind == ValueKind::Unknown) {
         return fact;
     }
@@ -128,10 +131,9 @@ std::vector<SlotFact> slots_of(const State& state) {
     const Stack& stack = state.top().stack;
     for (std::size_t s = 0; s < stack.size(); ++s) {
         if (stack[s].has_spill() && kind_of(stack[s].spilled) != ValueKind::Unknown) {
-            result.push_back({.frame = std::uint8_t(state.depth() - 1),
-                              .off = -std::int32_t((s + 1) * kSlotSize),
+            result.push_back({.off = -std::int32_t((s + 1) * kSlotSize),
                               .size = std::uint8_t(stack[s].spill_size()),
-                              .value = fact_of(stack[s].spilled)});
+                              .value = fact_of(state, stack[s].spilled)});
         }
     }
     return result;
@@ -140,8 +142,7 @@ std::vector<SlotFact> slots_of(const State& state) {
 void merge_slots(std::vector<SlotFact>& into, const std::vector<SlotFact>& from) {
     std::erase_if(into, [&](SlotFact& slot) {
         const auto other = std::ranges::find_if(from, [&](const SlotFact& candidate) {
-            return candidate.frame == slot.frame && candidate.off == slot.off &&
-                   candidate.size == slot.size;
+            return candidate.off == slot.off && candidate.size == slot.size;
         });
         if (other == from.end()) {
             return true;
@@ -156,7 +157,7 @@ void add_state(InsnFacts& facts, const State& state) {
     facts.is_reachable = true;
     facts.depth = is_first || facts.depth == state.depth() ? std::uint8_t(state.depth()) : 0;
     for (unsigned r = 0; r < kRegCount; ++r) {
-        const ValueFact fact = fact_of(state.reg(r));
+        const ValueFact fact = fact_of(state, state.reg(r));
         facts.regs[r] = is_first ? fact : merge(facts.regs[r], fact);
     }
     if (is_first) {

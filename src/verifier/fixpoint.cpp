@@ -39,6 +39,7 @@ bool Fixpoint::execute(std::uint32_t place) {
     env_.path.rewind({});
     env_.path.push(at, state.depth());
     if (!stepper_.step(state, at)) {
+        env_.begin = places_[place].state; // the path is this insn alone
         return false;
     }
     const std::uint32_t next = stepper_.next();

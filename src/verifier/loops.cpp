@@ -10,7 +10,7 @@ namespace ebpfvm::verifier {
 namespace {
 
 constexpr std::uint32_t kFirstGuess = 6; // turns: few enough are simply gone through
-constexpr unsigned kMaxAttempts = 4;
+constexpr unsigned kMaxAttempts = 7;
 
 // The place of `state` that corresponds to the first one of `head` with this id.
 struct Moved {
@@ -45,6 +45,23 @@ bool is_bounded(const Scalar& value, std::uint64_t max_turns) {
            value.s64.min > INT64_MIN + kMargin;
 }
 
+// Fewer limits with each attempt, so that the right one, or none, is found after few.
+std::vector<std::uint64_t> coarse(const std::vector<std::uint64_t>& thresholds, unsigned attempt) {
+    std::vector<std::uint64_t> result;
+    const std::size_t stride = std::size_t{1} << (2 * attempt);
+    for (std::size_t i = thresholds.size(); i >= stride; i -= stride) {
+        result.push_back(thresholds[i - 1]);
+    }
+    if (attempt + 2 >= kMaxAttempts) {
+        result.clear();
+    }
+    for (const std::uint64_t end_of_type : {std::uint64_t{INT32_MAX}, std::uint64_t{UINT32_MAX}}) {
+        result.push_back(end_of_type);
+    }
+    std::ranges::sort(result);
+    return result;
+}
+
 } // namespace
 
 bool Explorer::is_time_to_guess(const Node* last, const State& state, const Step& step) const {
@@ -55,7 +72,9 @@ bool Explorer::is_time_to_guess(const Node* last, const State& state, const Step
     if (!step.is_loop_head && !(step.ends_by_itself && ends_by_itself(*last, state))) {
         return false;
     }
-    return last->turns >= std::max(first, next_guess_[last->insn]);
+    constexpr std::uint64_t kFreeWaste = 4096;
+    return last->turns >= std::max(first, next_guess_[last->insn]) &&
+           wasted_ <= kFreeWaste + stats_.explored / 4;
 }
 
 bool Explorer::guess(State& state, const Node& last, std::uint32_t at) {
@@ -66,8 +85,8 @@ bool Explorer::guess(State& state, const Node& last, std::uint32_t at) {
     const bool has_limit = env_.code.steps[at].ends_by_itself;
     auto guessed = widen(env_, last, state, thresholds_,
                          has_limit ? Widening::Undemanded : Widening::Everything);
-    next_guess_[at] = (last.turns + 1) * 4;
     if (!guessed) {
+        next_guess_[at] = (last.turns + 1) * 4;
         return false;
     }
     Guess record{.real = state,
@@ -134,13 +153,17 @@ bool Explorer::recover(State& state, std::uint32_t& at) {
     std::optional<State> wider;
     const std::uint32_t first_pin = env_.next_pin();
     if (is_escape && guess.attempt + 1 < kMaxAttempts) {
-        wider = widen(env_, *guess.head, *escaped_, thresholds_, Widening::Everything);
+        wider = widen(env_, *guess.head, *escaped_, coarse(thresholds_, guess.attempt),
+                      Widening::Everything);
     }
     const std::uint32_t turns = guess.head->turns;
+    wasted_ += stats_.explored - guess.explored;
+    guess.explored = stats_.explored;
     escaped_.reset();
     undo(guess);
     env_.at = at;
     if (!wider) {
+        next_guess_[at] = turns * 4;
         state = std::move(guess.real);
         remember(state, at);
         env_.path.nodes().back()->turns = turns;

@@ -21,10 +21,6 @@ bool is_inside(const OffsetRange& range, const MemAccess& access, std::uint64_t 
            fits(std::uint64_t(range.max), access.size, limit);
 }
 
-std::string_view verb(Access access) {
-    return access == Access::Write ? "write" : "read";
-}
-
 bool check_fields(Env& env, const MapSpec& map, const OffsetRange& range,
                   const MemAccess& access) {
     for (const MapField& field : map.fields) {

@@ -164,7 +164,7 @@ void call_back(const TraceEntry& entry, Places& places, unsigned frame, bool is_
         return;
     }
     if (is_local) {
-        places.regs[frame] |= places.regs[frame + 1] & kArgRegs;
+        places.regs[frame] |= std::uint16_t(places.regs[frame + 1] & kArgRegs);
     }
     places.regs[frame + 1] = 0;
     places.slots[frame + 1] = 0;

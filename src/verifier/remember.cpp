@@ -24,7 +24,9 @@ Explorer::Visit Explorer::visit(State& state, std::uint32_t at) {
             if (!is_same_place(node.state, state)) {
                 continue;
             }
-            last = last == nullptr ? &node : last;
+            if (last == nullptr && is_turn(node, state)) {
+                last = &node;
+            }
             const Visit result = visit_open(node, state, step);
             if (result != Visit::Explore) {
                 return result;
@@ -56,8 +58,8 @@ Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step&
             demand_all(state);
             return Visit::Covered;
         }
-        if (step.shape == isa::Shape::CallHelper && !is_return()) {
-            return Visit::Explore; // another call at this place, not a turn of this one
+        if (!is_turn(node, state) || (step.shape == isa::Shape::CallHelper && !is_return())) {
+            return Visit::Explore; // entered anew from outside
         }
         escaped_ = state;
         escaped_head_ = &node;
@@ -82,6 +84,21 @@ bool Explorer::is_return() const {
     const auto& trace = env_.path.trace();
     return !trace.empty() && env_.code.steps[trace.back().insn].shape == isa::Shape::Exit &&
            (trace.back().flags & TraceEntry::kEntered) != 0;
+}
+
+bool Explorer::is_turn(const Node& from, const State& state) {
+    if (!env_.code.steps[env_.at].is_loop_head) {
+        return true;
+    }
+    const std::uint32_t head = env_.code.cfg.block_of[env_.at];
+    auto [body, is_new] = bodies_.try_emplace(head);
+    if (is_new) {
+        body->second = cfg::natural_loop(env_.code.cfg, head);
+    }
+    const auto& trace = env_.path.trace();
+    return std::all_of(trace.begin() + from.trace_size, trace.end(), [&](const TraceEntry& entry) {
+        return entry.depth != state.depth() || body->second[env_.code.cfg.block_of[entry.insn]];
+    });
 }
 
 // Does the way from that state to here go through a may_goto that counts, or into a callback?

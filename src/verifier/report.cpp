@@ -1,7 +1,8 @@
 // Diagnostics: the row of the slug, the place, and the branches that led there.
 #include "verifier/report.hpp"
 
-#include <algorithm>
+#include "verifier/explain.hpp"
+
 #include <array>
 
 namespace ebpfvm {
@@ -52,17 +53,7 @@ Diagnostic diagnose(const Env& env) {
     result.insn_text = text_of(env, rejection.insn);
     result.where = place_of(env, rejection.insn);
     result.help = info(rejection.slug).help;
-    constexpr std::size_t kMaxDecisions = 8;
-    const auto& trace = env.path.trace();
-    for (std::size_t i = trace.size(); i-- > 0 && result.path.size() < kMaxDecisions;) {
-        if ((trace[i].flags & TraceEntry::kBranch) != 0) {
-            result.path.push_back({.insn = trace[i].insn,
-                                   .taken = (trace[i].flags & TraceEntry::kTaken) != 0,
-                                   .text = text_of(env, trace[i].insn),
-                                   .where = place_of(env, trace[i].insn)});
-        }
-    }
-    std::ranges::reverse(result.path);
+    explain(History(env), result);
     return result;
 }
 

@@ -63,31 +63,35 @@ void FactChecker::see(const InsnView& view) {
     frame_pointers_[view.depth] = view.regs[kFramePointer];
     const InsnFacts& facts = facts_.insns[view.insn];
     if (!facts.is_reachable) {
-        check(view, "an insn that is never reached", {.kind = ValueKind::Number, .umax = 0}, 1);
+        violate(view, "is reached, but never should be");
         return;
     }
     for (unsigned r = 0; r < kFramePointer; ++r) {
         if ((facts.live >> r & 1) != 0 && facts.regs[r].kind != ValueKind::Unknown) {
-            check(view, fmt::format("r{}", r), facts.regs[r], view.regs[r]);
+            check(view, {.reg = r}, facts.regs[r], view.regs[r]);
         }
     }
     for (const SlotFact& slot : facts.slots) {
-        if (slot.frame != view.depth) {
-            continue;
-        }
         const auto address = view.regs[kFramePointer] + std::uint64_t(std::int64_t{slot.off});
         std::uint64_t value = 0;
         std::memcpy(&value, reinterpret_cast<const void*>(address), slot.size);
-        check(view, fmt::format("fp{}", slot.off), slot.value, value);
+        check(view, {.off = slot.off}, slot.value, value);
     }
 }
 
-void FactChecker::check(const InsnView& view, const std::string& place, const ValueFact& fact,
+void FactChecker::check(const InsnView& view, Place place, const ValueFact& fact,
                         std::uint64_t value) {
     ++values_;
-    if (!holds(fact, value) && violations_.size() < kMaxViolations) {
-        violations_.push_back(
-            fmt::format("insn {}: {} is {:#x}, {}", view.insn, place, value, describe(fact)));
+    if (!holds(view, fact, value)) {
+        const std::string name =
+            place.off != 0 ? fmt::format("fp{}", place.off) : fmt::format("r{}", place.reg);
+        violate(view, fmt::format("{} is {:#x}, {}", name, value, describe(fact)));
+    }
+}
+
+void FactChecker::violate(const InsnView& view, const std::string& what) {
+    if (violations_.size() < kMaxViolations) {
+        violations_.push_back(fmt::format("insn {}: {}", view.insn, what));
     }
 }
 
@@ -105,7 +109,8 @@ bool FactChecker::is_in_map(const ValueFact& fact, std::uint64_t address) const 
     return value >= begin && fits(value - begin, map.spec().value_size, memory.size());
 }
 
-bool FactChecker::holds(const ValueFact& fact, std::uint64_t value) const {
+bool FactChecker::holds(const InsnView& view, const ValueFact& fact,
+                        std::uint64_t value) const {
     if (fact.may_be_null && value == 0) {
         return true;
     }
@@ -118,7 +123,8 @@ bool FactChecker::holds(const ValueFact& fact, std::uint64_t value) const {
     case ValueKind::Ctx:
         return is_in_bounds(fact, value - ctx_);
     case ValueKind::Stack:
-        return is_in_bounds(fact, value - frame_pointers_[fact.frame]);
+        return fact.frame <= view.depth &&
+               is_in_bounds(fact, value - frame_pointers_[view.depth - fact.frame]);
     case ValueKind::MapPtr:
         return fact.map >= module_.maps().size() ||
                value == address(module_.maps()[fact.map].get());

@@ -1,11 +1,11 @@
 // Every file of tests/data/{run,fault} goes through assembler, disassembler, loader and
 // interpreter.
 #include "support/data_file.hpp"
+#include "support/host_functions.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 
 namespace ebpfvm::test {
 namespace {
@@ -46,23 +46,6 @@ void expect_text_round_trip(const std::vector<Insn>& insns) {
     const auto again = assemble(*text);
     ASSERT_TRUE(again) << to_string(again.error()) << '\n' << *text;
     EXPECT_EQ(*again, insns) << *text;
-}
-
-Vm vm_with_test_functions() {
-    Vm vm({.cpus = 2});
-    EXPECT_TRUE(
-        vm.helpers().add_function(0x10000, "host_sum", [](std::span<const std::byte> bytes) {
-            std::uint64_t sum = 0;
-            std::ranges::for_each(bytes, [&](std::byte b) { sum += std::uint64_t(b); });
-            return sum;
-        }));
-    EXPECT_TRUE(vm.helpers().add_function(0x10001, "host_set",
-                                          [](std::uint32_t* out, std::uint32_t v) { *out = v; }));
-    EXPECT_TRUE(vm.helpers().add_function(0x10002, "host_abort",
-                                          [](CallContext& call) { call.abort("asked to"); }));
-    EXPECT_TRUE(vm.helpers().add_function(0x10003, "host_read",
-                                          [](const std::uint64_t* in) { return *in; }));
-    return vm;
 }
 
 TEST_P(DataFiles, GiveWhatTheyPromise) {

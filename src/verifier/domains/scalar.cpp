@@ -170,10 +170,11 @@ Range<T> widen(const Range<T>& older, const Range<T>& newer, std::span<const u64
     return {unstable_min ? next.min : wide.min, unstable_max ? next.max : wide.max};
 }
 
-/// From the lowest bit that changed up all are unknown, but those that the range fixes.
-Tnum widen(const Tnum& older, const Tnum& newer, const Range<u64>& range) {
+/// From the lowest bit that changed up all are unknown, but those that the range fixes. Where the
+/// range grows the bits must let it: from the lowest unknown bit up.
+Tnum widen(const Tnum& older, const Tnum& newer, const Range<u64>& range, bool range_grew) {
     const Tnum joined = join(older, newer);
-    const u64 changed = joined.mask & ~older.mask;
+    const u64 changed = range_grew ? joined.mask : joined.mask & ~older.mask;
     const u64 above = changed == 0 ? 0 : ~(changed & (~changed + 1)) + 1;
     const u64 mask = joined.mask | (above & Tnum::around(range.min, range.max).mask);
     return {joined.value & ~mask, mask};
@@ -204,7 +205,7 @@ bool meet(Scalar& a, const Scalar& b) {
 
 Scalar widen(const Scalar& older, const Scalar& newer, std::span<const u64> thresholds) {
     const Range<u64> u = widen(older.u64, newer.u64, thresholds);
-    return {widen(older.bits, newer.bits, u), u, widen(older.s64, newer.s64, thresholds),
+    return {widen(older.bits, newer.bits, u, u != older.u64), u, widen(older.s64, newer.s64, thresholds),
             widen(older.u32, newer.u32, thresholds), widen(older.s32, newer.s32, thresholds)};
 }
 
