@@ -143,12 +143,15 @@ class Covers {
         if (mode_ == Compare::Exact || !old.may_be_null() || old.ref != 0) {
             return false;
         }
+        constexpr std::uint32_t kNull = kFirstPin - 2; // what shares the id must be the same of both
+        constexpr std::uint32_t kNotNull = kFirstPin - 3;
         if (now.is_null()) {
-            return true;
+            return ids_.match(old.id, kNull);
         }
         return now.type == old.type &&
                (now.flags | reg_flags::kMaybeNull) == old.flags && old.off == now.off &&
-               old.aux == now.aux && leq(now.var, old.var) && now.ref == 0;
+               old.aux == now.aux && leq(now.var, old.var) && now.ref == 0 &&
+               ids_.match(old.id, kNotNull);
     }
 
     bool packet_covers(const Reg& old, const Reg& now) {
