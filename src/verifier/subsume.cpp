@@ -83,6 +83,8 @@ class Covers {
         return !old_.lock.is_held() || ids_.match_ref(old_.lock.id, state_.lock.id);
     }
 
+    [[nodiscard]] const Places& relied() const { return relied_; }
+
   private:
     bool frame_covers(unsigned index) {
         const Frame& old = old_.frame(index);
@@ -95,6 +97,8 @@ class Covers {
         for (; live != 0; live &= std::uint16_t(live - 1)) {
             const auto r = unsigned(std::countr_zero(live));
             const bool is_precise = mode_ != Compare::Demanded || node_.precise.has_reg(index, r);
+            here_ = {};
+            here_.add_reg(index, r);
             if (!reg_covers(old.regs[r], now.regs[r], is_precise)) {
                 return false;
             }
@@ -146,6 +150,7 @@ class Covers {
         constexpr std::uint32_t kNull = kFirstPin - 2; // what shares the id must be the same of both
         constexpr std::uint32_t kNotNull = kFirstPin - 3;
         if (now.is_null()) {
+            rely_on_here();
             return ids_.match(old.id, kNull);
         }
         return now.type == old.type &&
@@ -190,6 +195,8 @@ class Covers {
             const StackSlot& slot = s < now.stack.size() ? now.stack[s] : kNever;
             const bool is_precise =
                 mode_ != Compare::Demanded || node_.precise.has_slot(index, unsigned(s));
+            here_ = {};
+            here_.add_slot(index, unsigned(s));
             if (!slot_covers(old.stack[s], slot, is_precise)) {
                 return false;
             }
@@ -203,9 +210,11 @@ class Covers {
         }
         for (unsigned i = 0; i < kSlotSize; ++i) {
             const ByteKind was = old.bytes[i];
-            if (was == ByteKind::Zero && now.bytes[i] != ByteKind::Zero &&
-                !(now.has_spill() && now.spilled.is_null())) {
-                return false;
+            if (was == ByteKind::Zero && now.bytes[i] != ByteKind::Zero) {
+                if (now.bytes[i] != ByteKind::Spill || !now.spilled.is_null()) {
+                    return false;
+                }
+                rely_on_here();
             }
             if (was == ByteKind::Misc && now.has_spill() && now.spilled.is_pointer()) {
                 return false; // a load would give a pointer, not a number
@@ -236,6 +245,11 @@ class Covers {
         return !is_precise || (old.spilled.var.is_unknown() && old.spilled.id == 0);
     }
 
+    // The state is covered only because this number is what it is.
+    void rely_on_here() { relied_.add(here_); }
+
+    Places here_{};
+    Places relied_{};
     const Code& code_;
     const Node& node_;
     const State& old_;
@@ -271,8 +285,14 @@ bool is_same_place(const State& a, const State& b) {
     return true;
 }
 
-bool covers(const Code& code, const Node& node, const State& state, Compare mode) {
-    return Covers(code, node, state, mode).run();
+bool covers(const Code& code, const Node& node, const State& state, Compare mode,
+            Places& relied) {
+    Covers comparison(code, node, state, mode);
+    if (!comparison.run()) {
+        return false;
+    }
+    relied = comparison.relied();
+    return true;
 }
 
 } // namespace ebpfvm::verifier
