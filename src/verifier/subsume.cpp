@@ -97,8 +97,7 @@ class Covers {
         for (; live != 0; live &= std::uint16_t(live - 1)) {
             const auto r = unsigned(std::countr_zero(live));
             const bool is_precise = mode_ != Compare::Demanded || node_.precise.has_reg(index, r);
-            here_ = {};
-            here_.add_reg(index, r);
+            here_ = {.frame = index, .index = r, .is_slot = false};
             if (!reg_covers(old.regs[r], now.regs[r], is_precise)) {
                 return false;
             }
@@ -195,8 +194,7 @@ class Covers {
             const StackSlot& slot = s < now.stack.size() ? now.stack[s] : kNever;
             const bool is_precise =
                 mode_ != Compare::Demanded || node_.precise.has_slot(index, unsigned(s));
-            here_ = {};
-            here_.add_slot(index, unsigned(s));
+            here_ = {.frame = index, .index = unsigned(s), .is_slot = true};
             if (!slot_covers(old.stack[s], slot, is_precise)) {
                 return false;
             }
@@ -246,9 +244,20 @@ class Covers {
     }
 
     // The state is covered only because this number is what it is.
-    void rely_on_here() { relied_.add(here_); }
+    void rely_on_here() {
+        if (here_.is_slot) {
+            relied_.add_slot(here_.frame, here_.index);
+        } else {
+            relied_.add_reg(here_.frame, here_.index);
+        }
+    }
 
-    Places here_{};
+    struct Here { // what is being compared
+        unsigned frame = 0;
+        unsigned index = 0;
+        bool is_slot = false;
+    };
+    Here here_{};
     Places relied_{};
     const Code& code_;
     const Node& node_;
