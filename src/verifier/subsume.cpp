@@ -9,6 +9,12 @@
 namespace ebpfvm::verifier {
 namespace {
 
+// What stands for the id of values that need none: constants stand in a known distance to each other,
+// null pointers are equal, and so is what is known not to be null as far as null checks go.
+constexpr std::uint32_t kConstants = kFirstPin - 1;
+constexpr std::uint32_t kNull = kFirstPin - 2;
+constexpr std::uint32_t kNotNull = kFirstPin - 3;
+
 // Ids are arbitrary names: equal up to renaming, and for numbers up to a common distance.
 class IdMap {
   public:
@@ -131,24 +137,26 @@ class Covers {
 
     // Constants stand in a known distance to each other without an id.
     bool links_cover(const Reg& old, const Reg& now) {
-        constexpr std::uint32_t kConstants = kFirstPin - 1;
         if (old.id != 0 && now.id == 0 && now.var.is_constant()) {
             return ids_.match(old.id, kConstants, std::int64_t(now.var.value()) - old.off);
         }
         return ids_.match(old.id, now.id, std::int64_t{now.off} - old.off);
     }
 
-    // Something that may be null covers both what it is without that, and null.
+    // Something that may be null covers both what it is without that, and null; but all that share
+    // its id are null together, or not.
     bool covers_less(const Reg& old, const Reg& now) {
         if (mode_ == Compare::Exact || !old.may_be_null() || old.ref != 0) {
             return false;
         }
         if (now.is_null()) {
-            return true;
+            return ids_.match(old.id, kNull);
         }
         return now.type == old.type &&
                (now.flags | reg_flags::kMaybeNull) == old.flags && old.off == now.off &&
-               old.aux == now.aux && leq(now.var, old.var) && now.ref == 0;
+               old.aux == now.aux && leq(now.var, old.var) && now.ref == 0 &&
+               ids_.match(old.map_uid, now.map_uid) &&
+               ids_.match(old.id, now.id != 0 ? now.id : kNotNull);
     }
 
     bool packet_covers(const Reg& old, const Reg& now) {
@@ -201,7 +209,7 @@ class Covers {
         for (unsigned i = 0; i < kSlotSize; ++i) {
             const ByteKind was = old.bytes[i];
             if (was == ByteKind::Zero && now.bytes[i] != ByteKind::Zero &&
-                !(now.has_spill() && now.spilled.is_null())) {
+                !(now.bytes[i] == ByteKind::Spill && now.spilled.is_null())) {
                 return false;
             }
             if (was == ByteKind::Misc && now.has_spill() && now.spilled.is_pointer()) {
