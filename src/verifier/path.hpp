@@ -21,6 +21,12 @@ struct Places {
     [[nodiscard]] bool has_reg(unsigned frame, unsigned reg) const {
         return (regs[frame] >> reg & 1) != 0;
     }
+    void add(const Places& other) {
+        for (unsigned f = 0; f < kMaxFrames; ++f) {
+            regs[f] |= other.regs[f];
+            slots[f] |= other.slots[f];
+        }
+    }
     void add_reg(unsigned frame, unsigned reg) { regs[frame] |= std::uint16_t(1U << reg); }
     void drop_reg(unsigned frame, unsigned reg) { regs[frame] &= std::uint16_t(~(1U << reg)); }
     [[nodiscard]] bool has_slot(unsigned frame, unsigned slot) const {
@@ -125,10 +131,14 @@ class Path {
     /// A new frame: nothing that was on its stack before is read through it.
     void write_frame(unsigned frame) { written_[frame] = ~std::uint64_t{0}; }
 
-    /// Whatever follows relies on the exact value of these places of the current state.
-    void demand(Places places);
+    /// Whatever follows relies on the exact value of these places of the current state, behind the
+    /// last insn...
+    void demand(Places places) { demand_from(std::move(places), trace_.size()); }
+    /// ...or before it: what the last insn itself relies on.
+    void demand_before_last(Places places) { demand_from(std::move(places), trace_.size() - 1); }
 
   private:
+    void demand_from(Places places, std::size_t at);
     // Turns what must be known after an insn into what must be known before it.
     void step_back(const TraceEntry& entry, Places& places) const;
 
