@@ -51,6 +51,14 @@ Diagnostic diagnose(const Env& env) {
     const Rejection& rejection = env.rejection;
     Diagnostic result{.slug = rejection.slug, .insn = rejection.insn, .message = rejection.message};
     result.insn_text = text_of(env, rejection.insn);
+    if (rejection.insn < env.code.steps.size() &&
+        env.code.steps[rejection.insn].shape == isa::Shape::CallHelper) {
+        const auto id = std::uint32_t(env.code.steps[rejection.insn].imm);
+        const HelperProto* proto = prototype_of(env.code.program->type, id, env.options);
+        if (proto != nullptr) {
+            result.insn_text = fmt::format("call bpf_{}#{}", proto->name, id);
+        }
+    }
     result.where = place_of(env, rejection.insn);
     result.help = info(rejection.slug).help;
     explain(History(env), result);

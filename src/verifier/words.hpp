@@ -24,6 +24,9 @@ class Words {
     /// The variable on the left of a single `=` in the insn's source line; `otherwise` if there is
     /// none.
     [[nodiscard]] std::string variable(std::size_t step, std::string_view otherwise) const;
+    /// The text of the n-th argument (from 1) in the source line of a call; empty if it is no
+    /// simple expression.
+    [[nodiscard]] std::string argument(std::uint32_t insn, unsigned n) const;
     /// Of the function that the subprogram is.
     [[nodiscard]] std::string function(std::uint32_t subprog) const;
 
