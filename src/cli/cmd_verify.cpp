@@ -2,7 +2,9 @@
 #include "cli/cmd_verify.hpp"
 
 #include "cli/exit_code.hpp"
+#include "cli/facts_text.hpp"
 #include "cli/load.hpp"
+#include "cli/observe.hpp"
 #include "cli/verify_compare.hpp"
 #include "cli/verify_text.hpp"
 #include "support/try.hpp"
@@ -59,6 +61,7 @@ class Session {
                       .prog_type = std::string(name_of(program.type)),
                       .insns = program.insns.size()};
         VerifierOptions options = command_.options;
+        options.facts |= command_.observe > 0;
         if (command_.log == LogForm::Kernel) {
             fmt::print("{}\n", style_.heading(fmt::format("-- {}: {} --", path, program.name)));
             options.log = [](std::string_view line) { fmt::print("{}\n", line); };
@@ -73,7 +76,30 @@ class Session {
             }
             options.log = {}; // it says the same every time
         }
+        if (judged.report.facts) {
+            add_facts(object, program, *judged.report.facts);
+        }
         add(std::move(judged));
+    }
+
+    void add_facts(const Object& object, const Program& program, const Facts& facts) {
+        if (command_.options.facts && !command_.json) {
+            fmt::print("{}\n", facts_text(object, program, facts, style_));
+        }
+        if (command_.observe == 0) {
+            return;
+        }
+        const Observed seen = observe(object, program, facts, command_.observe);
+        if (!seen.skipped.empty()) {
+            print_note(fmt::format("{}: not observed: {}", program.name, seen.skipped));
+            return;
+        }
+        observed_insns_ += seen.insns;
+        observed_values_ += seen.values;
+        for (const std::string& violation : seen.violations) {
+            print_error(fmt::format("{}: the verifier is wrong: {}", program.name, violation));
+            is_violated_ = true;
+        }
     }
 
     void add_error(Judged judged, const Error& error) {
@@ -99,10 +125,14 @@ class Session {
         } else if (command_.has_table) {
             fmt::print("{}", results_text(results_, style_));
         }
+        if (command_.observe > 0) {
+            fmt::print("observed {} insns, {} values: {}\n", observed_insns_, observed_values_,
+                       is_violated_ ? "violations found" : "all within the facts");
+        }
     }
 
     int exit_code() const {
-        int code = kExitOk;
+        int code = is_violated_ ? kExitFailed : kExitOk;
         for (const Judged& judged : results_) {
             if (judged.error) {
                 return kExitError;
@@ -118,6 +148,9 @@ class Session {
     const Style& style_;
     std::vector<EarlierResult> before_{};
     std::vector<Judged> results_{};
+    std::uint64_t observed_insns_ = 0;
+    std::uint64_t observed_values_ = 0;
+    bool is_violated_ = false;
 };
 
 } // namespace

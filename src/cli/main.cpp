@@ -183,6 +183,10 @@ Action add_verify(CLI::App& app, CLI::App*& command) {
         ->excludes(json);
     command->add_flag_callback(
         "--no-table", [options] { options->has_table = false; }, "only tell what is wrong");
+    command->add_flag("--facts", options->options.facts, "show what is known at each insn");
+    command->add_option("--observe", options->observe,
+                        "run accepted programs on random inputs for N insns, and check the facts")
+        ->type_name("N");
     command->add_option("--repeat", options->repeat, "verify N times, the fastest counts")
         ->type_name("N")
         ->check(at_least_one);

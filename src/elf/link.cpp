@@ -183,8 +183,7 @@ std::vector<SubprogParam> Linker::params_of(std::uint32_t func) const {
             param = {true, std::string(btf.name(target)), btf.size_of(target).value_or(0)};
         }
     }
-    for (const ParamTag& tag :
-         std::ranges::equal_range(tags_, func, {}, &ParamTag::func)) {
+    for (const ParamTag& tag : std::ranges::equal_range(tags_, func, {}, &ParamTag::func)) {
         if (tag.param < params.size()) {
             static_cast<void>(set_tag(params[tag.param], tag.name)); // others mean nothing to us
         }

@@ -16,9 +16,12 @@ namespace ebpfvm::elf {
         bool SubprogParam::*member;
     };
     static constexpr Tag kTags[] = {
-        {"ctx", &SubprogParam::is_ctx},           {"nonnull", &SubprogParam::is_nonnull},
-        {"nullable", &SubprogParam::is_nullable}, {"trusted", &SubprogParam::is_trusted},
-        {"untrusted", &SubprogParam::is_untrusted}, {"arena", &SubprogParam::is_arena},
+        {"ctx", &SubprogParam::is_ctx},
+        {"nonnull", &SubprogParam::is_nonnull},
+        {"nullable", &SubprogParam::is_nullable},
+        {"trusted", &SubprogParam::is_trusted},
+        {"untrusted", &SubprogParam::is_untrusted},
+        {"arena", &SubprogParam::is_arena},
     };
     const auto* const found = std::ranges::find(kTags, tag, &Tag::name);
     if (found == std::end(kTags)) {

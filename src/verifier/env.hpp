@@ -60,12 +60,12 @@ class Env {
     [[nodiscard]] std::uint32_t next_pin() const { return next_pin_; }
     [[nodiscard]] const MapSpec& map(const Reg& reg) const { return *code.maps[reg.aux]; }
 
-    /// The program's outcome depends on this register of the current frame.
+    /// The current insn relies on the value that this register of the current frame has before it.
     void demand(const State& state, unsigned reg) {
         if (state.reg(reg).is_scalar()) {
             Places places;
             places.add_reg(state.depth() - 1, reg);
-            path.demand(places);
+            path.demand_before_last(places);
         }
     }
 

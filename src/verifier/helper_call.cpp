@@ -277,7 +277,7 @@ void demand_key(Env& env, const CallMeta& meta) {
     if (meta.key_is_present) {
         Places places;
         places.add_slot(meta.key_frame, meta.key_slot);
-        env.path.demand(places);
+        env.path.demand_before_last(places);
     }
 }
 

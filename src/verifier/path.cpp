@@ -100,9 +100,9 @@ void drop_unknown(const State& state, Places& places) {
 
 } // namespace
 
-void Path::demand(Places places) {
+void Path::demand_from(Places places, std::size_t at) {
     std::size_t next_node = nodes_.size();
-    for (std::size_t at = trace_.size();; --at) {
+    for (;; --at) {
         while (next_node > 0 && nodes_[next_node - 1]->trace_size == at) {
             Node& node = *nodes_[--next_node];
             drop_unknown(node.state, places);

@@ -125,10 +125,14 @@ class Path {
     /// A new frame: nothing that was on its stack before is read through it.
     void write_frame(unsigned frame) { written_[frame] = ~std::uint64_t{0}; }
 
-    /// Whatever follows relies on the exact value of these places of the current state.
-    void demand(Places places);
+    /// Whatever follows relies on the exact value of these places of the current state, behind the
+    /// last insn...
+    void demand(Places places) { demand_from(std::move(places), trace_.size()); }
+    /// ...or before it: what the last insn itself relies on.
+    void demand_before_last(Places places) { demand_from(std::move(places), trace_.size() - 1); }
 
   private:
+    void demand_from(Places places, std::size_t at);
     // Turns what must be known after an insn into what must be known before it.
     void step_back(const TraceEntry& entry, Places& places) const;
 

@@ -8,7 +8,7 @@ namespace ebpfvm::verifier {
 namespace {
 
 bool is_useless(const Node& node) {
-    return !node.is_inductive && node.misses > node.hits * 3 + 3;
+    return !node.is_inductive && node.misses > node.hits * 3 + (node.is_complete ? 20U : 4U);
 }
 
 } // namespace

@@ -1,11 +1,10 @@
 #include "bpft_writer.hpp"
 
+#include <algorithm>
+#include <array>
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
-
-#include <algorithm>
-#include <array>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -64,7 +63,8 @@ BtfPtr btf_of(int fd) {
 
 std::string name_in(const btf* types, std::uint32_t id) {
     const btf_type* type = types == nullptr ? nullptr : btf__type_by_id(types, id);
-    return type == nullptr || type->name_off == 0 ? "?" : btf__name_by_offset(types, type->name_off);
+    return type == nullptr || type->name_off == 0 ? "?"
+                                                  : btf__name_by_offset(types, type->name_off);
 }
 
 const char* or_unknown(const char* name) {
@@ -110,9 +110,8 @@ void find_fields(const btf* types, std::uint32_t id, std::uint32_t off, int dept
     }
     if (btf_is_ptr(type)) {
         const btf_type* tag = btf__type_by_id(types, type->type);
-        const std::string kind = tag != nullptr && btf_is_type_tag(tag)
-                                     ? btf__name_by_offset(types, tag->name_off)
-                                     : "";
+        const std::string kind =
+            tag != nullptr && btf_is_type_tag(tag) ? btf__name_by_offset(types, tag->name_off) : "";
         if (kind.starts_with("kptr") || kind == "percpu_kptr" || kind == "uptr") {
             fields.push_back({kind, off});
         }
@@ -133,8 +132,8 @@ void find_fields(const btf* types, std::uint32_t id, std::uint32_t off, int dept
             return;
         }
         for (std::uint32_t i = 0; i < btf_vlen(type); ++i) {
-            find_fields(types, btf_members(type)[i].type,
-                        off + btf_member_bit_offset(type, i) / 8, depth + 1, fields);
+            find_fields(types, btf_members(type)[i].type, off + btf_member_bit_offset(type, i) / 8,
+                        depth + 1, fields);
         }
     } else if (btf_is_datasec(type)) { // .data, .bss
         for (std::uint32_t i = 0; i < btf_vlen(type); ++i) {
@@ -191,9 +190,10 @@ std::string map_line(std::size_t index, int fd) {
     if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) {
         return format("map %zu type=0 (unreadable) key=0 value=0 max=0 flags=0x0", index);
     }
-    std::string line = format("map %zu type=%u (%s) key=%u value=%u max=%u flags=0x%x", index,
-                              info.type, or_unknown(libbpf_bpf_map_type_str(bpf_map_type(info.type))),
-                              info.key_size, info.value_size, info.max_entries, info.map_flags);
+    std::string line =
+        format("map %zu type=%u (%s) key=%u value=%u max=%u flags=0x%x", index, info.type,
+               or_unknown(libbpf_bpf_map_type_str(bpf_map_type(info.type))), info.key_size,
+               info.value_size, info.max_entries, info.map_flags);
     if (info.map_extra != 0) {
         line += format(" extra=0x%llx", static_cast<unsigned long long>(info.map_extra));
     }
@@ -220,7 +220,8 @@ std::string map_line(std::size_t index, int fd) {
 std::string tags_of(const btf* types, std::uint32_t func, int param) {
     constexpr std::string_view kPrefix = "arg:";
     std::string tags;
-    for (std::uint32_t id = func + 1; id < btf__type_cnt(types); ++id) { // tags follow what they tag
+    for (std::uint32_t id = func + 1; id < btf__type_cnt(types);
+         ++id) { // tags follow what they tag
         const btf_type* type = btf__type_by_id(types, id);
         if (!btf_is_decl_tag(type) || type->type != func ||
             btf_decl_tag(type)->component_idx != param) {
@@ -355,9 +356,8 @@ void write_head(std::FILE* file, const bpf_attr& load, const watch& labels, cons
         std::fprintf(file, "prog_flags 0x%x\n", load.prog_flags);
     }
     std::fprintf(file, "license %s\n", load.license == 0 ? "" : pointer<char>(load.license));
-    std::fprintf(file, "kernel %s errno=%d processed=%llu\n",
-                 said.error == 0 ? "accept" : "reject", said.error,
-                 static_cast<unsigned long long>(said.processed));
+    std::fprintf(file, "kernel %s errno=%d processed=%llu\n", said.error == 0 ? "accept" : "reject",
+                 said.error, static_cast<unsigned long long>(said.processed));
     const char* expect = labels.expect == nullptr ? nullptr : labels.expect(labels.about);
     if (expect != nullptr && *expect != 0) {
         std::fprintf(file, "expect %s\n", expect);

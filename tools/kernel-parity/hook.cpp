@@ -2,16 +2,15 @@
 
 #include "bpft_writer.hpp"
 
-#include <bpf/bpf.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
+#include <bpf/bpf.h>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 extern "C" long __real_syscall(long number, ...);
 
@@ -29,8 +28,8 @@ std::uint64_t figure(std::string_view log, std::string_view key) {
 }
 
 bool is_noise(std::string_view line) {
-    for (const std::string_view start : {";", "verification time ", "stack depth ", "processed ",
-                                         "cur state: ", "old state: "}) {
+    for (const std::string_view start :
+         {";", "verification time ", "stack depth ", "processed ", "cur state: ", "old state: "}) {
         if (line.starts_with(start)) {
             return true;
         }

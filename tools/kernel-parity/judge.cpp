@@ -6,23 +6,22 @@
 // writes each to DIR/PROGRAM.bpft.
 #include "hook.h"
 
+#include <algorithm>
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
-#include <fnmatch.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fnmatch.h>
 #include <memory>
 #include <set>
 #include <string>
 #include <string_view>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace {
 
@@ -39,7 +38,8 @@ struct Expectation {
     std::string retval{};  // as written: a number or a name
 };
 
-using ObjectPtr = std::unique_ptr<bpf_object, decltype([](bpf_object* p) { bpf_object__close(p); })>;
+using ObjectPtr =
+    std::unique_ptr<bpf_object, decltype([](bpf_object* p) { bpf_object__close(p); })>;
 
 std::string g_messages; // libbpf's, of the object at hand
 
@@ -185,8 +185,8 @@ void print_line(const Options& options, const bpf_program* program, const Expect
     print_text("object", options.object);
     print_text("prog", bpf_program__name(program));
     print_text("section", bpf_program__section_name(program));
-    print_text("prog_type", said.reached ? libbpf_bpf_prog_type_str(bpf_prog_type(said.prog_type))
-                                         : "");
+    print_text("prog_type",
+               said.reached ? libbpf_bpf_prog_type_str(bpf_prog_type(said.prog_type)) : "");
     print_text("expect", expected.verdict);
     print_text("retval", expected.retval);
     print_text("why", said.why);
@@ -208,8 +208,8 @@ void judge_program(const Options& options, const std::string& name) {
         const ObjectPtr object(bpf_object__open(options.path.c_str()));
         bpf_program* program = select_program(object.get(), name);
         if (bpf_program__type(program) == BPF_PROG_TYPE_UNSPEC) {
-            bpf_program__set_type(program, usual_type(options.object,
-                                                      bpf_program__section_name(program)));
+            bpf_program__set_type(program,
+                                  usual_type(options.object, bpf_program__section_name(program)));
         }
         bpf_map* map = nullptr;
         bpf_object__for_each_map(map, object.get()) {
@@ -266,10 +266,17 @@ int main(int argc, char** argv) {
     Options options;
     for (int option; (option = getopt(argc, argv, "r:o:p:")) != -1;) {
         switch (option) {
-        case 'r': options.repeat = std::atoi(optarg); break;
-        case 'o': options.directory = optarg; break;
-        case 'p': options.glob = optarg; break;
-        default: return 2;
+        case 'r':
+            options.repeat = std::atoi(optarg);
+            break;
+        case 'o':
+            options.directory = optarg;
+            break;
+        case 'p':
+            options.glob = optarg;
+            break;
+        default:
+            return 2;
         }
     }
     if (optind + 1 != argc) {

@@ -1,16 +1,16 @@
-// Runs a program as the kernel's test_loader.c would, in the interpreter, and compares what it returns.
+// Runs a program as the kernel's test_loader.c would, in the interpreter, and compares what it
+// returns.
 //
 //   run_program FILE PROGRAM RETVAL DATA
 //
 // FILE is an ELF object, or bpft with one program. RETVAL is unsigned. DATA is the packet in hex,
 // padded with zeros; - if there is none. Prints a line of JSON: status (same, differs, faults,
 // cannot run) and detail.
-#include <ebpfvm/object.hpp>
-#include <ebpfvm/vm.hpp>
-
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <ebpfvm/object.hpp>
+#include <ebpfvm/vm.hpp>
 #include <string>
 #include <string_view>
 
