@@ -2,6 +2,7 @@
 #include "verifier/report.hpp"
 
 #include "verifier/explain.hpp"
+#include "verifier/words.hpp"
 
 #include <array>
 
@@ -56,7 +57,7 @@ Diagnostic diagnose(const Env& env) {
         const auto id = std::uint32_t(env.code.steps[rejection.insn].imm);
         const HelperProto* proto = prototype_of(env.code.program->type, id, env.options);
         if (proto != nullptr) {
-            result.insn_text = fmt::format("call bpf_{}#{}", proto->name, id);
+            result.insn_text = fmt::format("call {}#{}", call_name(*proto, id), id);
         }
     }
     result.where = place_of(env, rejection.insn);

@@ -22,6 +22,10 @@ bool is_word(char c) {
 
 } // namespace
 
+std::string call_name(const HelperProto& proto, std::uint32_t id) {
+    return helper_name(id).empty() ? proto.name : "bpf_" + proto.name;
+}
+
 std::string Words::at_insn(std::uint32_t insn) const {
     const LineInfo* line = env_.code.program->line_of(insn);
     return line == nullptr || line->line == 0
@@ -42,7 +46,8 @@ std::string Words::callee(std::size_t step) const {
     case Shape::CallHelper: {
         const HelperProto* proto =
             prototype_of(env_.code.program->type, std::uint32_t(code.imm), env_.options);
-        return proto == nullptr ? fmt::format("helper {}", code.imm) : "bpf_" + proto->name;
+        return proto == nullptr ? fmt::format("helper {}", code.imm)
+                                : call_name(*proto, std::uint32_t(code.imm));
     }
     case Shape::CallKfunc: {
         const auto& externs = env_.code.object->externs();

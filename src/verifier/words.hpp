@@ -7,6 +7,9 @@
 
 namespace ebpfvm::verifier {
 
+/// "bpf_map_lookup_elem": helpers of the kernel as C programs call them, the host's as they are.
+[[nodiscard]] std::string call_name(const HelperProto& proto, std::uint32_t id);
+
 class Words {
   public:
     explicit Words(const History& history) : history_(history), env_(history.env()) {}

@@ -124,7 +124,7 @@ TEST(Verify, LogsInTheKernelsStyle) {
     EXPECT_CONTAINS(result.out, "\n0: R1=ctx() R10=fp0\n");
     EXPECT_CONTAINS(result.out, "call bpf_map_lookup_elem#1");
     EXPECT_CONTAINS(result.out, "R0_w=map_value_or_null(id=1,map=counters,ks=4,vs=8)\n");
-    EXPECT_CONTAINS(result.out, "\nprocessed 8 insns (limit 1000000) ");
+    EXPECT_CONTAINS(result.out, "\nprocessed 7 insns (limit 1000000) ");
 }
 
 TEST(Verify, LogsWhereABranchIsTakenUp) {
