@@ -7,6 +7,8 @@
 #include "support/bits.hpp"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 #include <utility>
 
 namespace ebpfvm::prog {
@@ -116,7 +118,19 @@ const CtxField* plain_access(const CtxLayout& layout, std::uint64_t off, std::ui
 } // namespace
 
 std::shared_ptr<const CtxLayout> ctx_layout(ProgType type, std::uint32_t attach_type) {
-    return make_ctx(type, AttachType(effective_attach_type(type, attach_type)));
+    // Constants, made when first asked for: verification of a small program takes no longer.
+    static std::mutex mutex;
+    static std::map<std::pair<ProgType, std::uint32_t>, CtxLayoutPtr> made;
+    const std::uint32_t attach = effective_attach_type(type, attach_type);
+    if (std::to_underlying(type) > std::to_underlying(ProgType::Netfilter)) {
+        return nullptr; // the host's; there may be many
+    }
+    const std::scoped_lock lock(mutex);
+    const auto [layout, is_new] = made.try_emplace({type, attach});
+    if (is_new) {
+        layout->second = make_ctx(type, AttachType(attach));
+    }
+    return layout->second;
 }
 
 const CtxLayout& object_layout(ObjectKind kind) {

@@ -55,7 +55,7 @@ class Explorer {
     [[nodiscard]] bool is_turn(const Node& from, const State& state);
     [[nodiscard]] bool has_limit(const Node& from) const;
     [[nodiscard]] bool ends_by_itself(const Node& from, const State& state) const;
-    void take_over(const Node& node);
+    void take_over(const Node& node, Places relied);
     void demand_all(const State& state);
 
     // Loops.

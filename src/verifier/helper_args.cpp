@@ -46,14 +46,14 @@ class ArgCheck {
         case ArgType::PtrToMapKey:
             return check_map_key();
         case ArgType::PtrToMapValueOrNull:
-            return reg_.is_null() || check_map_memory(Access::Read); // sk_storage_get()
+            return is_known_null() || check_map_memory(Access::Read); // sk_storage_get()
         case ArgType::PtrToMapValue:
             return check_map_memory(Access::Read);
         case ArgType::PtrToUninitMapValue:
             return check_map_memory(Access::Write);
         case ArgType::PtrToMemOrNull:
         case ArgType::PtrToWritableMemOrNull:
-            return reg_.is_null() || check_fixed_mem(type);
+            return is_known_null() || check_fixed_mem(type);
         case ArgType::PtrToMem:
         case ArgType::PtrToUninitMem:
         case ArgType::PtrToWritableMem:
@@ -66,7 +66,7 @@ class ArgCheck {
         case ArgType::ConstAllocSizeOrZero:
             return check_alloc_size();
         case ArgType::PtrToCtxOrNull:
-            return reg_.is_null() || check_ctx_ptr();
+            return is_known_null() || check_ctx_ptr();
         case ArgType::PtrToCtx:
             return check_ctx_ptr();
         case ArgType::PtrToRingbufMem:
@@ -80,14 +80,14 @@ class ArgCheck {
         case ArgType::PtrToFunc:
             return check_func();
         case ArgType::PtrToStackOrNull:
-            return reg_.is_null() || (reg_.type == RegType::Stack && !reg_.may_be_null()) ||
+            return is_known_null() || (reg_.type == RegType::Stack && !reg_.may_be_null()) ||
                    wrong("a pointer to the stack or NULL");
         case ArgType::PtrToSocketOrNull:
-            return reg_.is_null() || check_socket(reg_.type == RegType::Socket);
+            return is_known_null() || check_socket(reg_.type == RegType::Socket);
         case ArgType::PtrToSocket:
             return check_socket(reg_.type == RegType::Socket);
         case ArgType::PtrToBtfIdSockCommonOrNull:
-            return reg_.is_null() || check_socket(is_any_socket());
+            return is_known_null() || check_socket(is_any_socket());
         case ArgType::PtrToSockCommon:
         case ArgType::PtrToBtfIdSockCommon:
             return check_socket(is_any_socket());
@@ -97,6 +97,15 @@ class ArgCheck {
             return env_.reject<Slug::UnsupportedHelper>(
                 meta_.proto->name, "it takes a kernel object that is not tracked here");
         }
+    }
+
+    // NULL instead of a pointer: what follows relies on it.
+    bool is_known_null() {
+        if (!reg_.is_null()) {
+            return false;
+        }
+        env_.demand(state_, number_);
+        return true;
     }
 
     bool wrong(std::string_view wanted) {
@@ -261,7 +270,7 @@ class ArgCheck {
         const ArgType type = meta_.proto->args[index_ - 1];
         const bool null_is_fine =
             type == ArgType::PtrToMemOrNull || type == ArgType::PtrToWritableMemOrNull;
-        if (memory.reg_.is_null() && null_is_fine && reg_.var.u64.max == 0) {
+        if (null_is_fine && reg_.var.u64.max == 0 && memory.is_known_null()) {
             return true;
         }
         return memory.check_memory(reg_.var.u64.max, access_of(type), "a pointer to memory");

@@ -76,6 +76,7 @@ bool check_special(Env& env, const State& state, const CallMeta& meta) {
         return check_nothing_held(env, state, "tail call");
     }
     if (is(meta, HelperId::get_local_storage)) {
+        env.demand(state, 2);
         return state.reg(2).is_null() ||
                env.reject<Slug::BadArg>(2U, describe(state.reg(2)), 2U, meta.proto->name, "0");
     }

@@ -291,14 +291,17 @@ void learn_not_null(State& state, State& taken, const Step& step, const Operands
     }
 }
 
-Edges split_pointers(State& state, State& taken, const Step& step, const Operands& op) {
+Edges split_pointers(Env& env, State& state, State& taken, const Step& step,
+                     const Operands& op) {
     taken = state;
     if (step.width != Width::W64) {
         return Edges::Both;
     }
     if (is_equality(step) && op.dst.may_be_null() && op.src.is_null()) {
+        demand_operands(env, state, step); // that the number is 0
         split_null(state, taken, step, op.dst);
     } else if (is_equality(step) && op.src.may_be_null() && op.dst.is_null()) {
+        demand_operands(env, state, step);
         split_null(state, taken, step, op.src);
     } else if (is_equality(step)) {
         learn_not_null(state, taken, step, op);
@@ -344,7 +347,7 @@ Edges transfer_jmp(Env& env, State& state, State& taken, const Step& step) {
     if (op.dst.is_scalar() && op.src.is_scalar()) {
         return split_numbers(env, state, taken, step, op);
     }
-    return split_pointers(state, taken, step, op);
+    return split_pointers(env, state, taken, step, op);
 }
 
 } // namespace ebpfvm::verifier

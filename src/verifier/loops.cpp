@@ -117,7 +117,8 @@ void Explorer::begin_guess(State& state, State guessed, Guess record, std::uint3
 }
 
 bool Explorer::closes(Node& head, const State& state, const Step& step) {
-    return covers(env_.code, head, state, Compare::All) &&
+    Places relied; // demand_all() demands it anyway
+    return covers(env_.code, head, state, Compare::All, relied) &&
            ((step.ends_by_itself && ends_by_itself(head, state)) || makes_progress(head, state));
 }
 

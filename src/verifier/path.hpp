@@ -21,6 +21,12 @@ struct Places {
     [[nodiscard]] bool has_reg(unsigned frame, unsigned reg) const {
         return (regs[frame] >> reg & 1) != 0;
     }
+    void add(const Places& other) {
+        for (unsigned f = 0; f < kMaxFrames; ++f) {
+            regs[f] |= other.regs[f];
+            slots[f] |= other.slots[f];
+        }
+    }
     void add_reg(unsigned frame, unsigned reg) { regs[frame] |= std::uint16_t(1U << reg); }
     void drop_reg(unsigned frame, unsigned reg) { regs[frame] &= std::uint16_t(~(1U << reg)); }
     [[nodiscard]] bool has_slot(unsigned frame, unsigned slot) const {

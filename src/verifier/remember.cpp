@@ -31,9 +31,9 @@ Explorer::Visit Explorer::visit(State& state, std::uint32_t at) {
             if (result != Visit::Explore) {
                 return result;
             }
-        } else if (covers(env_.code, node, state, Compare::Demanded)) {
+        } else if (Places relied; covers(env_.code, node, state, Compare::Demanded, relied)) {
             ++node.hits;
-            take_over(node);
+            take_over(node, relied);
             return Visit::Covered;
         }
         ++node.misses;
@@ -53,6 +53,7 @@ Explorer::Visit Explorer::visit(State& state, std::uint32_t at) {
 
 // A state on the path itself: a loop.
 Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step& step) {
+    Places relied; // demand_all() demands it anyway
     if (node.is_inductive) {
         if (closes(node, state, step)) {
             demand_all(state);
@@ -66,12 +67,12 @@ Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step&
         (void)env_.reject<Slug::InfiniteLoop>(env_.at);
         return Visit::Rejected;
     }
-    if (step.ends_by_itself && covers(env_.code, node, state, Compare::All) &&
+    if (step.ends_by_itself && covers(env_.code, node, state, Compare::All, relied) &&
         ends_by_itself(node, state)) {
         demand_all(state);
         return Visit::Covered;
     }
-    if (covers(env_.code, node, state, Compare::Exact) &&
+    if (covers(env_.code, node, state, Compare::Exact, relied) &&
         !has_limit(node)) {
         (void)env_.reject<Slug::InfiniteLoop>(env_.at);
         return Visit::Rejected;
@@ -127,10 +128,11 @@ bool Explorer::ends_by_itself(const Node& from, const State& state) const {
 }
 
 // What later code demanded of the covering state, it demands of this one.
-void Explorer::take_over(const Node& node) {
+void Explorer::take_over(const Node& node, Places relied) {
     env_.path.read_slots(node.read);
-    if (!node.precise.empty()) {
-        env_.path.demand(node.precise);
+    relied.add(node.precise);
+    if (!relied.empty()) {
+        env_.path.demand(relied);
     }
 }
 

@@ -65,6 +65,7 @@ bool check_param(Env& env, const State& state, unsigned number, const SubprogPar
         return reg.off == 0 || env.reject<Slug::CtxModified>(number, reg.off);
     }
     if (reg.is_null() && !param.is_nonnull) {
+        env.demand(state, number);
         return true;
     }
     if (reg.may_be_null() && param.is_nonnull) {

@@ -83,6 +83,8 @@ class Covers {
         return !old_.lock.is_held() || ids_.match_ref(old_.lock.id, state_.lock.id);
     }
 
+    [[nodiscard]] const Places& relied() const { return relied_; }
+
   private:
     bool frame_covers(unsigned index) {
         const Frame& old = old_.frame(index);
@@ -95,6 +97,7 @@ class Covers {
         for (; live != 0; live &= std::uint16_t(live - 1)) {
             const auto r = unsigned(std::countr_zero(live));
             const bool is_precise = mode_ != Compare::Demanded || node_.precise.has_reg(index, r);
+            here_ = {.frame = index, .index = r, .is_slot = false};
             if (!reg_covers(old.regs[r], now.regs[r], is_precise)) {
                 return false;
             }
@@ -143,12 +146,16 @@ class Covers {
         if (mode_ == Compare::Exact || !old.may_be_null() || old.ref != 0) {
             return false;
         }
+        constexpr std::uint32_t kNull = kFirstPin - 2; // what shares the id must be the same of both
+        constexpr std::uint32_t kNotNull = kFirstPin - 3;
         if (now.is_null()) {
-            return true;
+            rely_on_here();
+            return ids_.match(old.id, kNull);
         }
         return now.type == old.type &&
                (now.flags | reg_flags::kMaybeNull) == old.flags && old.off == now.off &&
-               old.aux == now.aux && leq(now.var, old.var) && now.ref == 0;
+               old.aux == now.aux && leq(now.var, old.var) && now.ref == 0 &&
+               ids_.match(old.id, kNotNull);
     }
 
     bool packet_covers(const Reg& old, const Reg& now) {
@@ -187,6 +194,7 @@ class Covers {
             const StackSlot& slot = s < now.stack.size() ? now.stack[s] : kNever;
             const bool is_precise =
                 mode_ != Compare::Demanded || node_.precise.has_slot(index, unsigned(s));
+            here_ = {.frame = index, .index = unsigned(s), .is_slot = true};
             if (!slot_covers(old.stack[s], slot, is_precise)) {
                 return false;
             }
@@ -200,9 +208,11 @@ class Covers {
         }
         for (unsigned i = 0; i < kSlotSize; ++i) {
             const ByteKind was = old.bytes[i];
-            if (was == ByteKind::Zero && now.bytes[i] != ByteKind::Zero &&
-                !(now.has_spill() && now.spilled.is_null())) {
-                return false;
+            if (was == ByteKind::Zero && now.bytes[i] != ByteKind::Zero) {
+                if (now.bytes[i] != ByteKind::Spill || !now.spilled.is_null()) {
+                    return false;
+                }
+                rely_on_here();
             }
             if (was == ByteKind::Misc && now.has_spill() && now.spilled.is_pointer()) {
                 return false; // a load would give a pointer, not a number
@@ -233,6 +243,22 @@ class Covers {
         return !is_precise || (old.spilled.var.is_unknown() && old.spilled.id == 0);
     }
 
+    // The state is covered only because this number is what it is.
+    void rely_on_here() {
+        if (here_.is_slot) {
+            relied_.add_slot(here_.frame, here_.index);
+        } else {
+            relied_.add_reg(here_.frame, here_.index);
+        }
+    }
+
+    struct Here { // what is being compared
+        unsigned frame = 0;
+        unsigned index = 0;
+        bool is_slot = false;
+    };
+    Here here_{};
+    Places relied_{};
     const Code& code_;
     const Node& node_;
     const State& old_;
@@ -268,8 +294,14 @@ bool is_same_place(const State& a, const State& b) {
     return true;
 }
 
-bool covers(const Code& code, const Node& node, const State& state, Compare mode) {
-    return Covers(code, node, state, mode).run();
+bool covers(const Code& code, const Node& node, const State& state, Compare mode,
+            Places& relied) {
+    Covers comparison(code, node, state, mode);
+    if (!comparison.run()) {
+        return false;
+    }
+    relied = comparison.relied();
+    return true;
 }
 
 } // namespace ebpfvm::verifier

@@ -12,7 +12,10 @@ enum class Compare : std::uint8_t {
 };
 
 /// True if whatever was (or will be) found of `node.state` holds for `state` at the same insn.
-[[nodiscard]] bool covers(const Code& code, const Node& node, const State& state, Compare mode);
+/// `relied` gets the places of `state` whose numbers that depends on, besides those demanded of the
+/// node.
+[[nodiscard]] bool covers(const Code& code, const Node& node, const State& state, Compare mode,
+                          Places& relied);
 
 /// Do the states (of one insn) have the same chain of calls?
 [[nodiscard]] bool is_same_place(const State& a, const State& b);
