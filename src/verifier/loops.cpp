@@ -108,7 +108,8 @@ bool Explorer::includes(const State& guessed, const State& real, std::uint32_t a
     node.insn = at;
     node.first_pin = first_pin;
     node.end_pin = env_.next_pin();
-    return covers(env_.code, node, real, Compare::All);
+    Places relied; // demand_all() demands it anyway
+    return covers(env_.code, node, real, Compare::All, relied);
 }
 
 void Explorer::begin_guess(State& state, State guessed, Guess record, std::uint32_t first_pin,
