@@ -89,6 +89,10 @@ bool allows_arithmetic(const Reg& pointer, const Scalar& off, AluOp op) {
 // pointer +/- off. The constant part of the offset stays apart as long as it fits.
 Reg move_pointer(Env& env, const Reg& pointer, const Scalar& off, AluOp op) {
     Reg result = pointer;
+    const bool goes_back = op == AluOp::Sub ? off.s64.max > 0 : off.s64.min < 0;
+    if (pointer.is_packet() && pointer.aux >= kBeyondPacketEnd && goes_back) {
+        result.aux = 0; // it need not lie behind the end any more
+    }
     if (off.is_constant()) {
         const auto delta = std::int64_t(off.value());
         std::int64_t sum = 0;

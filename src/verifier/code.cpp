@@ -243,7 +243,8 @@ void find_packet_changes(Code& code, const VerifierOptions& options) {
                         code.program->type, std::uint32_t(step.imm), options);
                     changes = std::uint32_t(step.imm) == kTailCallId || // what it runs may
                               (proto != nullptr && has(proto->flags, HelperFlags::ChangesPacket));
-                } else if (step.shape == Shape::CallLocal && step.next != 0) {
+                } else if (step.next != 0 &&
+                           (step.shape == Shape::CallLocal || step.op == Op::LddwFunc)) {
                     changes = code.subprogs[code.subprog_at(step.target)].changes_packet;
                 }
                 if (changes) {

@@ -120,6 +120,12 @@ class ArgCheck {
         if (reg_.type != RegType::ConstMapPtr || reg_.may_be_null()) {
             return wrong("a map");
         }
+        if (index_ > 0 && meta_.proto->args[index_ - 1] == ArgType::PtrToTimer) {
+            const Reg& timer = state_.reg(number_ - 1);
+            if (timer.aux != reg_.aux || timer.map_uid != reg_.map_uid) {
+                return wrong("the map of the timer");
+            }
+        }
         meta_.map = reg_;
         return true;
     }

@@ -108,7 +108,8 @@ Reg lookup_result(Env& env, const CallMeta& meta) {
             break;
         }
     }
-    value.map_uid = meta.map.map_uid;
+    const bool is_map = value.type == RegType::ConstMapPtr;
+    value.map_uid = is_map ? env.fresh_id() : meta.map.map_uid;
     if (!meta.key_is_present || !is(meta, HelperId::map_lookup_elem)) {
         value.flags = reg_flags::kMaybeNull;
     }

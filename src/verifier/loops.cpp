@@ -85,7 +85,7 @@ bool Explorer::guess(State& state, const Node& last, std::uint32_t at) {
     const bool has_limit = env_.code.steps[at].ends_by_itself;
     auto guessed = widen(env_, last, state, thresholds_,
                          has_limit ? Widening::Undemanded : Widening::Everything);
-    if (!guessed) {
+    if (!guessed || !includes(*guessed, state, at, first_pin)) {
         next_guess_[at] = (last.turns + 1) * 4;
         return false;
     }
@@ -98,6 +98,18 @@ bool Explorer::guess(State& state, const Node& last, std::uint32_t at) {
                  .attempt = 0};
     begin_guess(state, *std::move(guessed), std::move(record), first_pin, last.turns + 1);
     return true;
+}
+
+// The loop may end before its first turn: what really got to its head is among what is guessed.
+bool Explorer::includes(const State& guessed, const State& real, std::uint32_t at,
+                        std::uint32_t first_pin) const {
+    Node node;
+    node.state = guessed;
+    node.insn = at;
+    node.first_pin = first_pin;
+    node.end_pin = env_.next_pin();
+    Places relied; // demand_all() demands it anyway
+    return covers(env_.code, node, real, Compare::All, relied);
 }
 
 void Explorer::begin_guess(State& state, State guessed, Guess record, std::uint32_t first_pin,
@@ -156,6 +168,9 @@ bool Explorer::recover(State& state, std::uint32_t& at) {
     if (is_escape && guess.attempt + 1 < kMaxAttempts) {
         wider = widen(env_, *guess.head, *escaped_, coarse(thresholds_, guess.attempt),
                       Widening::Everything);
+    }
+    if (wider && !includes(*wider, guess.real, at, first_pin)) {
+        wider.reset();
     }
     const std::uint32_t turns = guess.head->turns;
     wasted_ += stats_.explored - guess.explored;

@@ -195,6 +195,7 @@ void enter_callback(Env& env, State& entered, const CallMeta& meta) {
     }
     if (is(meta, HelperId::timer_set_callback)) {
         callee.kind = FrameKind::AsyncCallback;
+        entered.refs.clear(); // they are the caller's affair
         callee.return_max = 0;
     }
     env.path.write_frame(entered.depth() - 1);
@@ -221,8 +222,12 @@ bool check_exit(Env& env, const State& state) {
             return env.reject<Slug::SubprogReturn>("cannot return stack pointer to the caller");
         }
         return true;
-    case FrameKind::Callback:
     case FrameKind::AsyncCallback:
+        if (!check_nothing_held(env, state, "exit")) {
+            return false;
+        }
+        [[fallthrough]];
+    case FrameKind::Callback:
         if (frame.regs[0].type == RegType::NotInit) {
             return env.reject<Slug::ReturnUninit>();
         }

@@ -84,16 +84,18 @@ class Widener {
             }
             return;
         }
-        const std::uint32_t pin = pin_of(old.var, reg.var);
+        const std::uint32_t pin = pin_of(old.var, reg);
         reg.var = verifier::widen(old.var, reg.var, thresholds_);
         reg.id = pin;
         reg.off = 0;
     }
 
-    // Places that held one number before and hold one now are taken to hold one always.
-    std::uint32_t pin_of(const Scalar& old, const Scalar& now) {
+    // Places that hold one number now are taken to hold one always.
+    std::uint32_t pin_of(const Scalar& old, const Reg& now) {
         for (const Changed& changed : changed_) {
-            if (changed.old == old && changed.now == now) {
+            const bool is_same = now.var.is_constant() ||
+                                 (now.id != 0 && changed.now.id == now.id && changed.now.off == now.off);
+            if (changed.old == old && changed.now.var == now.var && is_same) {
                 return changed.pin;
             }
         }
@@ -122,7 +124,7 @@ class Widener {
 
     struct Changed {
         Scalar old;
-        Scalar now;
+        Reg now;
         std::uint32_t pin;
     };
 

@@ -1,0 +1,270 @@
+// What the verifier accepts never faults: random programs, run in the interpreter's checked mode on
+// several inputs. And what really happens is never thought impossible: where a number of the
+// program is seen to be v, `if it is v, crash` must not be accepted.
+//
+// EBPFVM_SOUNDNESS_SECONDS runs for longer, from EBPFVM_SOUNDNESS_SEED on; a violation is shrunk
+// and printed as assembly text.
+#include "ebpfvm/ebpfvm.hpp"
+#include "ebpfvm/verifier.hpp"
+#include "verifier/soundness_program.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+
+namespace ebpfvm::test {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+std::string text_of(const Lines& lines) {
+    std::string text;
+    for (const std::string& line : lines) {
+        text += line + '\n';
+    }
+    return text;
+}
+
+std::vector<MapSpec> maps() {
+    static const std::vector<MapSpec> specs = [] {
+        const auto object = load_bpft(std::string("prog maps\nprog_type 6\n") + kSoundnessMaps +
+                                      "insns 2\n00000000000000b7\n0000000000000095\nend\n");
+        return object.value().maps();
+    }();
+    return specs;
+}
+
+std::optional<Object> object_of(const Lines& lines) {
+    auto insns = assemble(text_of(lines));
+    if (!insns) {
+        return std::nullopt;
+    }
+    return Object::from_insns("random", ProgType::Xdp, *std::move(insns), maps());
+}
+
+bool is_accepted(const Object& object) {
+    VerifierOptions options;
+    options.max_explored = 50'000;
+    const auto report = verify(object, object.programs().front(), options);
+    return report && report->verdict == Verdict::Accept;
+}
+
+/// One run: what is in the first map and in the packet.
+struct Input {
+    std::vector<std::byte> value;
+    std::vector<std::byte> packet;
+};
+
+std::vector<Input> inputs(std::uint64_t seed, std::size_t count) {
+    std::mt19937_64 rng(seed ^ 0x9e3779b97f4a7c15);
+    static constexpr std::uint64_t kWords[] = {0,
+                                               1,
+                                               7,
+                                               40,
+                                               63,
+                                               64,
+                                               0x7f,
+                                               0x80,
+                                               0xff,
+                                               0x100,
+                                               0x7fffffff,
+                                               0x80000000,
+                                               0xffffffff,
+                                               0x100000000,
+                                               0x7fffffffffffffff,
+                                               0x8000000000000000,
+                                               0xffffffffffffffff};
+    std::vector<Input> result(count);
+    for (Input& input : result) {
+        for (unsigned i = 0; i < 8; ++i) {
+            std::uint64_t word = rng() % 4 == 0 ? rng() : kWords[rng() % std::size(kWords)];
+            word += rng() % 3 == 0 ? rng() % 5 - 2 : 0;
+            for (unsigned byte = 0; byte < 8; ++byte) {
+                input.value.push_back(std::byte(word >> (8 * byte)));
+            }
+        }
+        static constexpr std::size_t kLengths[] = {0, 1, 7, 8, 12, 14, 16, 20, 34, 64};
+        input.packet.resize(kLengths[rng() % std::size(kLengths)]);
+        std::ranges::generate(input.packet, [&] { return std::byte(rng()); });
+    }
+    return result;
+}
+
+class Runner {
+  public:
+    RunResult run(const Executable& program, const Module& module, const Input& input) {
+        const std::uint32_t key = 0;
+        EXPECT_TRUE(module.maps()[0]->write(std::as_bytes(std::span(&key, 1)), input.value));
+        for (std::uint32_t at = 0; at < 4; ++at) { // some elements of the others
+            std::array<std::byte, 40> bytes;
+            std::ranges::copy_n(input.value.begin(), 40, bytes.begin());
+            const auto key_bytes = std::as_bytes(std::span(&at, 1));
+            if (at % 2 == 0) {
+                EXPECT_TRUE(module.maps()[1]->write(key_bytes, std::span(bytes).first(24)));
+            }
+            EXPECT_TRUE(module.maps()[2]->write(key_bytes, bytes));
+        }
+        std::vector<std::byte> buffer(256 + input.packet.size() + 320);
+        const auto packet = std::span(buffer).subspan(256, input.packet.size());
+        std::ranges::copy(input.packet, packet.begin());
+        XdpCtx ctx{.packet = Packet::in(buffer, packet)};
+        return program.run(ctx, {.insn_budget = 3'000'000});
+    }
+
+    /// The first fault on any of the inputs; none as well if it cannot be loaded.
+    std::optional<Fault> fault_of(const Object& object, std::span<const Input> inputs) {
+        const auto module = vm_.load(object);
+        if (!module) {
+            return std::nullopt;
+        }
+        for (const Input& input : inputs) {
+            const RunResult result = run(module->programs().front(), *module, input);
+            if (result.fault && !is_patience(object, *result.fault)) {
+                return result.fault;
+            }
+        }
+        return std::nullopt;
+    }
+
+    std::optional<std::uint64_t> result_of(const Lines& lines, const Input& input) {
+        const auto object = object_of(lines);
+        const auto module = object ? vm_.load(*object) : Expected<Module>(std::unexpected(Error{}));
+        if (!module) {
+            return std::nullopt;
+        }
+        const RunResult result = run(module->programs().front(), *module, input);
+        return result.fault ? std::nullopt : std::optional(result.r0);
+    }
+
+    bool is_violation(const Lines& lines, std::span<const Input> inputs) {
+        const auto object = object_of(lines);
+        return object && is_accepted(*object) && fault_of(*object, inputs);
+    }
+
+  private:
+    // Eight million turns of a may_goto take longer than we want to wait.
+    static bool is_patience(const Object& object, const Fault& fault) {
+        constexpr std::uint8_t kMayGoto = 0xe5;
+        return fault.kind == FaultKind::BudgetExhausted &&
+               std::ranges::count(object.programs().front().insns, kMayGoto, &Insn::code) != 0;
+    }
+
+    Vm vm_{{.cpus = 1}};
+};
+
+/// Without the lines that it takes not: each chunk that can go, goes.
+Lines shrunk(Runner& runner, Lines lines, std::span<const Input> inputs) {
+    for (std::size_t size = lines.size() / 2; size > 0;) {
+        bool changed = false;
+        for (std::size_t at = 0; at + size <= lines.size();) {
+            Lines fewer = lines;
+            const auto first = fewer.begin() + std::ptrdiff_t(at);
+            fewer.erase(first, first + std::ptrdiff_t(size));
+            if (runner.is_violation(fewer, inputs)) {
+                lines = std::move(fewer);
+                changed = true;
+            } else {
+                ++at;
+            }
+        }
+        size = changed ? size : size / 2;
+    }
+    return lines;
+}
+
+struct Counts {
+    std::uint64_t programs = 0;
+    std::uint64_t accepted = 0;
+    std::uint64_t crashes_refused = 0;
+    std::uint64_t violations = 0;
+};
+
+void report(Runner& runner, std::uint64_t seed, const Lines& lines, std::span<const Input> inputs) {
+    const Lines small = shrunk(runner, lines, inputs);
+    const auto fault = runner.fault_of(*object_of(small), inputs);
+    ADD_FAILURE() << "seed " << seed << ": accepted, but " << fault->message << "\n"
+                  << text_of(small);
+}
+
+// The program with a crash at that place if the register is `value`, as it has been seen to be.
+Lines with_crash(const Lines& lines, const NumberAt& at, std::uint64_t value, unsigned scratch) {
+    Lines crash = {fmt::format("if r{} != {} goto survive", at.reg, std::int64_t(value)),
+                   fmt::format("r{} = 0", scratch), fmt::format("r{0} = *(u8 *)(r{0} +0)", scratch),
+                   "survive:"};
+    if (std::uint64_t(std::int64_t(std::int32_t(value))) != value) { // no immediate
+        crash[0] = fmt::format("if r{} != r{} goto survive", at.reg, scratch);
+        crash.insert(crash.begin(), fmt::format("r{} = {} ll", scratch, std::int64_t(value)));
+    }
+    Lines result = lines;
+    result.insert(result.begin() + std::ptrdiff_t(at.line), crash.begin(), crash.end());
+    return result;
+}
+
+void try_seed(Runner& runner, std::uint64_t seed, Counts& counts) {
+    const SoundnessProgram program = SoundnessGenerator(seed).make();
+    const auto object = object_of(program.lines);
+    ASSERT_TRUE(object) << "seed " << seed << '\n'
+                        << to_string(assemble(text_of(program.lines)).error()) << '\n'
+                        << text_of(program.lines);
+    ++counts.programs;
+    if (!is_accepted(*object)) {
+        return;
+    }
+    ++counts.accepted;
+    const std::vector<Input> all = inputs(seed, 6);
+    if (runner.fault_of(*object, all)) {
+        ++counts.violations;
+        return report(runner, seed, program.lines, all);
+    }
+    std::mt19937_64 rng(seed);
+    for (unsigned i = 0; i < 6 && !program.numbers.empty(); ++i) {
+        const NumberAt at = program.numbers[rng() % program.numbers.size()];
+        const Input& input = all[rng() % all.size()];
+        Lines stop = program.lines;
+        stop.insert(stop.begin() + std::ptrdiff_t(at.line),
+                    {fmt::format("r0 = r{}", at.reg), "if r0 == r0 goto stop"});
+        stop.insert(std::ranges::find(stop, "out:") + 2, "stop:");
+        const auto value = runner.result_of(stop, input);
+        if (!value) {
+            continue;
+        }
+        const unsigned scratch = (at.reg + 1 + unsigned(rng() % 9)) % 10;
+        const Lines crash = with_crash(program.lines, at, *value, scratch);
+        if (runner.is_violation(crash, std::span(&input, 1))) {
+            ++counts.violations;
+            return report(runner, seed, crash, std::span(&input, 1));
+        }
+        ++counts.crashes_refused;
+    }
+}
+
+TEST(Soundness, AcceptedProgramsNeverFault) {
+    const char* seconds = std::getenv("EBPFVM_SOUNDNESS_SECONDS");
+    const char* first = std::getenv("EBPFVM_SOUNDNESS_SEED");
+    std::uint64_t seed = first != nullptr ? std::strtoull(first, nullptr, 0) : 1;
+    const auto end = std::chrono::steady_clock::now() +
+                     std::chrono::seconds(seconds != nullptr ? std::atol(seconds) : 0);
+    constexpr std::uint64_t kPrograms = 4000;
+    Runner runner;
+    Counts counts;
+    while (seconds != nullptr ? std::chrono::steady_clock::now() < end
+                              : counts.programs < kPrograms) {
+        try_seed(runner, seed++, counts);
+        if (counts.violations >= 25 || HasFatalFailure()) {
+            break;
+        }
+    }
+    RecordProperty("programs", std::to_string(counts.programs));
+    RecordProperty("accepted", std::to_string(counts.accepted));
+    RecordProperty("crashes", std::to_string(counts.crashes_refused));
+    std::printf("%lu programs, %lu accepted, %lu possible crashes refused; next seed %lu\n",
+                counts.programs, counts.accepted, counts.crashes_refused, seed);
+    EXPECT_GT(counts.accepted * 10, counts.programs) << "the generator has become useless";
+}
+
+} // namespace
+} // namespace ebpfvm::test
