@@ -37,7 +37,9 @@ class Snippets {
     std::string indent() const { return std::string(width_ + 1, ' '); }
 
     std::string line(const LineInfo& where) const {
-        return style_.quiet(fmt::format("{:>{}} |", where.line, width_)) + " " + where.text;
+        std::string_view text = where.text;
+        text = text.substr(0, text.find_last_not_of(" \t\\") + 1); // of macros and inline assembly
+        return style_.quiet(fmt::format("{:>{}} |", where.line, width_)) + " " + std::string(text);
     }
 
     // Under the line that was shown last.

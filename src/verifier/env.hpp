@@ -47,7 +47,8 @@ class Env {
         rejection.slug = slug;
         rejection.insn = at;
         rejection.culprit = Rejection::kNoReg;
-        if constexpr (kMessage.starts_with("r{}") || slug == Slug::NullArithmetic) {
+        constexpr std::size_t kNumber = kMessage.find("r{}");
+        if constexpr (kNumber != std::string_view::npos && kNumber + 1 == kMessage.find("{}")) {
             rejection.culprit = first_of(args...);
         }
         rejection.message =

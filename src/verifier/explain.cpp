@@ -232,6 +232,9 @@ void Explainer::advise_argument() {
     case ArgType::PtrToMapValue:
         out_.help = "pass the address of a variable that holds the value, not the value itself";
         return;
+    case ArgType::PtrToConstStr:
+        out_.help = "pass a constant: `static const char text[] = \"...\";`";
+        return;
     case ArgType::PtrToCtx:
         out_.help = "pass the context that the program got as its argument";
         return;
@@ -270,11 +273,17 @@ void Explainer::explain_arithmetic() {
     const unsigned pointer = dst_is_pointer ? step().dst : step().src;
     const unsigned number = dst_is_pointer ? step().src : step().dst;
     note_type(pointer);
+    if (step().shape == Shape::AluReg && reg(number).is_pointer() && number != pointer) {
+        note_type(number);
+        out_.help = "only numbers can be added to a pointer";
+    }
     if (step().shape != Shape::AluReg || !reg(number).is_scalar()) {
         return;
     }
     note_number(history_.end(), place(number), fmt::format("r{}", number));
-    if (out_.slug == Slug::UnboundedOffset) {
+    if (out_.slug == Slug::UnboundedOffset && reg(number).is_constant()) {
+        out_.help = "pointers are moved by less than 2^29 bytes";
+    } else if (out_.slug == Slug::UnboundedOffset) {
         advise_bound(number_name_);
     }
 }

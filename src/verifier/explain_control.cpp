@@ -84,9 +84,13 @@ void Explainer::explain_lock() {
         if (call.shape == Shape::CallHelper && HelperId(call.imm) == HelperId::spin_lock &&
             state().lock.is_held()) {
             note_at(at, fmt::format("the lock was taken at {}", words_.at(at)));
-            out_.help = out_.slug == Slug::CallInLock
-                            ? "do it before bpf_spin_lock() or after bpf_spin_unlock()"
-                            : "call bpf_spin_unlock() on this path too";
+            if (is_call() && HelperId(step().imm) == HelperId::spin_unlock) {
+                out_.help = "unlock the lock that was taken, through the same pointer";
+            } else {
+                out_.help = out_.slug == Slug::CallInLock || is_call()
+                                ? "do it before bpf_spin_lock() or after bpf_spin_unlock()"
+                                : "call bpf_spin_unlock() on this path too";
+            }
             return;
         }
     }

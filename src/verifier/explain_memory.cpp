@@ -33,9 +33,13 @@ Origin Explainer::explain_pointer(std::uint32_t number) {
     const Reg& pointer = reg(number);
     if (pointer.type == RegType::MapValue) {
         const MapSpec& map = env_.map(pointer);
+        const std::string place = words_.map_place(pointer, pointer.off);
+        const bool is_global = place.starts_with("the global");
         note_origin(origin,
-                    fmt::format("r{} points into a value of map \"{}\" ({}): {}", number, map.name,
-                                times(map.value_size, "byte"), words_.source(origin)));
+                    is_global ? fmt::format("r{} points to {}, in map \"{}\" ({})", number, place,
+                                            map.name, times(map.value_size, "byte"))
+                              : fmt::format("r{} points into a value of {} ({}): {}", number, place,
+                                            times(map.value_size, "byte"), words_.source(origin)));
     } else if (pointer.type == RegType::Stack) {
         branches_.insert(branches_.end(), origin.branches.begin(), origin.branches.end());
     } else if (pointer.is_packet()) {
@@ -165,6 +169,10 @@ void Explainer::advise_index(const Scalar& offset, std::int64_t last) {
                                 number_name_, count, words_.leave(), unit);
         return;
     }
+    if (count == 1) { // the numbers lie too far apart for an index
+        out_.help = fmt::format("see to it that at most {} is added", last);
+        return;
+    }
     if (offset.u64.max / stride == count) {
         note(fmt::format("off by one: 0..{} fit, but {} gets through{}", count - 1, count, unit));
     }
@@ -210,7 +218,7 @@ std::uint32_t Explainer::stack_pointer() const {
     if (culprit_ != Rejection::kNoReg) {
         return culprit_;
     }
-    if (!is_call()) {
+    if (!is_call() && step().shape != Shape::CallLocal) {
         return pointer_operand();
     }
     for (std::uint32_t r = 1; r <= kMaxArgs; ++r) { // arguments are judged in order
@@ -228,7 +236,8 @@ void Explainer::explain_stack() {
         return;
     }
     explain_pointer(number);
-    const std::int64_t off = offset_range(pointer, is_call() ? 0 : step().off).min;
+    const std::int64_t off =
+        offset_range(pointer, is_call() || step().shape == Shape::CallLocal ? 0 : step().off).min;
     if (pointer.var.is_constant() && off < 0 && off < -std::int64_t{env_.options.max_stack}) {
         note(fmt::format("the variables of {} need at least {} bytes of stack",
                          words_.function(state().top().subprog), -off));
@@ -239,7 +248,13 @@ void Explainer::explain_stack() {
         culprit_ = number;
         return explain_sized_call(-off);
     }
-    if (!pointer.var.is_constant()) {
+    if (pointer.var.is_constant()) {
+        out_.help = off < 0
+                        ? fmt::format("only {} are left there: make the variable larger, or access "
+                                      "less of it",
+                                      times(std::uint64_t(-off), "byte"))
+                        : std::string("the stack lies below r10: use negative offsets");
+    } else {
         out_.help = fmt::format("check it before the access: `if ({} >= COUNT) {}`, with the "
                                 "number of elements of the array",
                                 number_name_, words_.leave());
@@ -315,8 +330,9 @@ void Explainer::explain_ctx() {
                                       times(field.size, "byte"));
     }
     if (!is_inside) {
-        note(fmt::format("struct {} has {} here; bytes {} to {} are no field of it", env_.ctx->name,
-                         times(env_.ctx->size, "byte"), begin, end - 1));
+        note(fmt::format("struct {} has {}; programs of type {} have no field at {} to {}",
+                         env_.ctx->name, times(env_.ctx->size, "byte"),
+                         name_of(env_.code.program->type), begin, end - 1));
         out_.help = fmt::format("access fields of struct {} only, by their names", env_.ctx->name);
     }
 }

@@ -173,8 +173,12 @@ std::string Words::made(const Origin& origin) const {
     case OriginKind::Unknown:
         return "made further back on the path";
     case OriginKind::Entry:
+        if (!origin.place.is_slot && origin.place.index == kFramePointer) {
+            return "in the stack frame of " +
+                   function(history_.last().frame(origin.place.frame).subprog);
+        }
         return history_.before(history_.first()).frame(0).subprog == 0
-                   ? "there when the program begins"
+                   ? "the argument of the program"
                    : "an argument of the global function, which may be any value of its type";
     case OriginKind::NeverSet:
         return "never set";
@@ -187,7 +191,7 @@ std::string Words::made(const Origin& origin) const {
     case OriginKind::Loaded:
         return at_step(loaded(origin.step));
     case OriginKind::StackBytes:
-        return at_step("on the stack in bytes of which nothing is known,");
+        return at_step("loaded from stack bytes of which nothing is known,");
     case OriginKind::PacketLoad:
         return at_step("read from the packet");
     case OriginKind::Constant:
@@ -203,8 +207,10 @@ std::string Words::made(const Origin& origin) const {
 std::string Words::source(const Origin& origin) const {
     std::string text = made(origin);
     if (origin.computed && insn_of(*origin.computed) != insn_of(origin.step)) {
-        text = fmt::format("computed at {} from a value {}{}", at(*origin.computed),
-                           origin.kind == OriginKind::Result ? "that is " : "", text);
+        const bool is_read =
+            origin.kind == OriginKind::Loaded || origin.kind == OriginKind::PacketLoad;
+        text = fmt::format("computed at {} from {}{}", at(*origin.computed),
+                           is_read ? "a value " : "", text);
     }
     return text;
 }
