@@ -49,7 +49,7 @@ class FactChecker {
     const Packet* packet_ = nullptr; ///< of the current run
     std::uint64_t ctx_ = 0;          ///< what r1 was at its entry
     bool has_begun_ = false;
-    std::array<std::uint64_t, 8> frame_pointers_{};
+    std::array<std::uint64_t, 64> frame_pointers_{};
     std::uint64_t insns_ = 0;
     std::uint64_t values_ = 0;
     std::vector<std::string> violations_;

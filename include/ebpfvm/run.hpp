@@ -77,7 +77,7 @@ enum class FaultKind : std::uint8_t {
     BadCtxAccess,    ///< ctx field that does not exist, has another size or may not be written
     BadHelperArg,    ///< argument that the helper's prototype does not allow
     BadCallTarget,   ///< callx to something that is neither a function nor a helper
-    CallDepth,       ///< more than 8 frames
+    CallDepth,       ///< more than 8 frames, not counting those below tail calls
     BudgetExhausted, ///< instruction budget used up
     HelperAbort,     ///< a host function ended the run
     UnreleasedRef,   ///< ended while it still held a ringbuf record

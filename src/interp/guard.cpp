@@ -115,7 +115,7 @@ MemoryClass nearest(const RunState& state, std::uint64_t address) {
             best_distance = distance(region, address);
         }
     };
-    for (unsigned frame = 0; frame < kMaxFrames; ++frame) {
+    for (unsigned frame = 0; frame < kMaxDepth; ++frame) {
         consider({state.frame_top(frame) - kStackSize, kStackSize, {}}, MemoryClass::Stack);
     }
     consider(packet_region(state), MemoryClass::Packet);

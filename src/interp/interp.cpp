@@ -403,11 +403,11 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
         VM_CASE(CallLocal)
         callee = pc + 1 + pc->off;
     enter_frame:
-        if (state.depth + 1 >= kMaxFrames) [[unlikely]] {
+        if (state.depth + 1 >= kMaxFrames + state.tail_calls) [[unlikely]] {
             result.fault =
                 make_fault(state, pc, FaultKind::CallDepth,
                            fmt::format("call would open frame {}, at most {} are allowed",
-                                       state.depth + 2, kMaxFrames));
+                                       state.depth + 2, kMaxFrames + state.tail_calls));
             goto faulted;
         }
         state.frames[state.depth] = {state.code, pc + 1, {r[6], r[7], r[8], r[9]}, may_goto_left};

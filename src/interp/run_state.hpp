@@ -11,9 +11,11 @@
 
 namespace ebpfvm::interp {
 
-inline constexpr unsigned kMaxFrames = 8;
+inline constexpr unsigned kMaxFrames = 8; ///< of one program
 inline constexpr std::uint64_t kStackSize = 512; ///< bytes per frame
 inline constexpr unsigned kMaxTailCalls = 33;
+/// A function that makes a tail call stays below the program it starts.
+inline constexpr unsigned kMaxDepth = kMaxFrames + kMaxTailCalls;
 inline constexpr std::uint32_t kMaxMayGoto = 8U << 20; ///< the kernel's BPF_MAX_LOOPS, per frame
 
 /// What a local call must restore. The tail call count is per run, not per frame.
@@ -59,7 +61,7 @@ class RunState : public CallContext {
     const Code* keep(std::shared_ptr<const Code> target);
 
     [[nodiscard]] std::uint64_t frame_top(unsigned frame) const {
-        return reinterpret_cast<std::uintptr_t>(stack_) + (kMaxFrames - frame) * kPitch - kGap;
+        return reinterpret_cast<std::uintptr_t>(stack_) + (kMaxDepth - frame) * kPitch - kGap;
     }
     /// A map of maps that the run has looked something up in: it alone keeps inner maps alive for
     /// it.
@@ -90,7 +92,7 @@ class RunState : public CallContext {
     using CallContext::user_;
     [[nodiscard]] std::span<const Grant> grants() const { return {grants_.data(), grant_count_}; }
 
-    std::array<Frame, kMaxFrames> frames; ///< [0, depth) are valid
+    std::array<Frame, kMaxDepth> frames; ///< [0, depth) are valid
 
   private:
     static constexpr unsigned kMaxEntered = 64;
@@ -106,7 +108,7 @@ class RunState : public CallContext {
     unsigned kept_count_ = 0;
     alignas(std::shared_ptr<const Code>)
         std::byte kept_[kMaxTailCalls][sizeof(std::shared_ptr<const Code>)];
-    alignas(16) std::byte stack_[kMaxFrames * kPitch];
+    alignas(16) std::byte stack_[kMaxDepth * kPitch];
     std::byte
         ctx_window_[2 * kMaxCtxSize]; // addresses that stand for the ctx; never read or written
 };

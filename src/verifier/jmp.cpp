@@ -86,11 +86,26 @@ JmpOp mirrored(JmpOp op) {
     }
 }
 
-std::optional<Outcome> decide_pointers(const Operands& op, const Step& step) {
+// Does the host see to it that such a pointer is not null? An empty packet may well begin at null, and
+// so may plain memory that is passed as the context.
+bool is_never_null(const Env& env, const Reg& reg) {
+    switch (reg.type) {
+    case RegType::Packet:
+    case RegType::PacketMeta:
+    case RegType::PacketEnd:
+        return false;
+    case RegType::Ctx:
+        return env.ctx != nullptr && env.ctx->plain == Access::None;
+    default:
+        return reg.is_pointer() && !reg.may_be_null();
+    }
+}
+
+std::optional<Outcome> decide_pointers(const Env& env, const Operands& op, const Step& step) {
     if (step.width != Width::W64) {
         return std::nullopt;
     }
-    if (is_equality(step) && op.src.is_null() && op.dst.is_pointer() && !op.dst.may_be_null()) {
+    if (is_equality(step) && op.src.is_null() && is_never_null(env, op.dst)) {
         return step.jmp == JmpOp::Jne ? Outcome::Taken : Outcome::NotTaken;
     }
     if (op.dst.type == RegType::Packet && op.src.type == RegType::PacketEnd) {
@@ -102,14 +117,14 @@ std::optional<Outcome> decide_pointers(const Operands& op, const Step& step) {
     return std::nullopt;
 }
 
-std::optional<Outcome> decide_edge(const Operands& op, const Step& step) {
+std::optional<Outcome> decide_edge(const Env& env, const Operands& op, const Step& step) {
     if (step.shape == Shape::JmpReg && step.dst == step.src) {
         return op.dst.is_scalar() ? decide_same(step.jmp, op.dst.var, step.width) : std::nullopt;
     }
     if (op.dst.is_scalar() && op.src.is_scalar()) {
         return decide(step.jmp, step.width, op.dst.var, op.src.var);
     }
-    return decide_pointers(op, step);
+    return decide_pointers(env, op, step);
 }
 
 void demand_operands(Env& env, const State& state, const Step& step) {
@@ -280,13 +295,14 @@ void split_null(State& state, State& taken, const Step& step, const Reg& pointer
 }
 
 // Equal to a pointer that is not null.
-void learn_not_null(State& state, State& taken, const Step& step, const Operands& op) {
+void learn_not_null(const Env& env, State& state, State& taken, const Step& step,
+                    const Operands& op) {
     if (op.dst.may_be_null() == op.src.may_be_null()) {
         return;
     }
     const Reg& unsure = op.dst.may_be_null() ? op.dst : op.src;
     const Reg& sure = op.dst.may_be_null() ? op.src : op.dst;
-    if (sure.is_pointer()) {
+    if (is_never_null(env, sure)) {
         resolve_null(step.jmp == JmpOp::Jeq ? taken : state, unsure.id, false);
     }
 }
@@ -304,7 +320,7 @@ Edges split_pointers(Env& env, State& state, State& taken, const Step& step,
         demand_operands(env, state, step);
         split_null(state, taken, step, op.src);
     } else if (is_equality(step)) {
-        learn_not_null(state, taken, step, op);
+        learn_not_null(env, state, taken, step, op);
     } else if (are_packet_and_end(op.dst, op.src)) {
         split_packet(state, taken, step.jmp, step.dst);
     } else if (are_packet_and_end(op.src, op.dst)) {
@@ -339,7 +355,7 @@ bool check_jmp(Env& env, const State& state, const Step& step) {
 
 Edges transfer_jmp(Env& env, State& state, State& taken, const Step& step) {
     const Operands op = operands(state, step);
-    if (const auto outcome = decide_edge(op, step)) {
+    if (const auto outcome = decide_edge(env, op, step)) {
         demand_operands(env, state, step);
         return *outcome == Outcome::Taken ? Edges::Taken : Edges::Fall;
     }

@@ -349,20 +349,19 @@ bool check_atomic(Env& env, const State& state, const Step& step) {
 }
 
 void transfer_atomic(Env& env, State& state, const Step& step) {
-    if (state.reg(step.dst).type == RegType::Stack) {
-        const Reg where = state.reg(step.dst);
+    const Reg where = state.reg(step.dst);
+    Reg old = Reg::scalar(Scalar::of_bits(step.size * 8U));
+    if (where.type == RegType::Stack) {
         const MemAccess access = access_of(step, Access::Write);
-        (void)load_stack(env, state, where, access, false);
-        env.path.last().flags &= std::uint8_t(~TraceEntry::kHasSlot);
+        old = load_stack(env, state, where, access, false);
         store_stack(env, state, where, access, kNoReg, Reg::pointer(RegType::NotInit));
-    }
-    if (!state.reg(step.dst).is_pointer()) {
-        clobber_all(env, state); // only where nothing is judged
+    } else if (!where.is_pointer()) {
+        old = Reg::unknown(); // only where nothing is judged
+        clobber_all(env, state);
     }
     if (step.shape == Shape::AtomicFetch) {
         const bool is_cmpxchg = step.op == Op::Cmpxchg32 || step.op == Op::Cmpxchg64;
-        Reg& old = state.own_top().regs[is_cmpxchg ? 0 : step.src];
-        old = Reg::scalar(Scalar::of_bits(step.size * 8U));
+        state.own_top().regs[is_cmpxchg ? 0 : step.src] = old;
     }
 }
 

@@ -228,9 +228,10 @@ void Path::step_back(const TraceEntry& entry, Places& places) const {
     case Shape::StoreImm:
         store_back(entry, places);
         return;
-    case Shape::AtomicFetch: // what it fetches counts as unknown
-        places.drop_reg(frame, step.op == Op::Cmpxchg32 || step.op == Op::Cmpxchg64 ? 0 : step.src);
-        return;
+    case Shape::AtomicFetch: {
+        const bool is_cmpxchg = step.op == Op::Cmpxchg32 || step.op == Op::Cmpxchg64;
+        return load_back(entry, places, frame, is_cmpxchg ? 0 : step.src);
+    }
     case Shape::Lddw:
         places.drop_reg(frame, step.dst);
         return;
