@@ -56,6 +56,8 @@ void Explainer::explain_values() {
     case Slug::StackUninit:
         return explain_uninit_stack();
     case Slug::Misaligned:
+        explain_pointer(is_call() ? stack_pointer() : pointer_operand());
+        return;
     case Slug::CtxModified:
         explain_pointer(pointer_operand());
         return;
