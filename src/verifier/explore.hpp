@@ -63,7 +63,7 @@ class Explorer {
                                         const Step& step) const;
     bool guess(State& state, const Node& last, std::uint32_t at);
     [[nodiscard]] bool includes(const State& guessed, const State& real, std::uint32_t at,
-                                std::uint32_t first_pin) const;
+                                std::uint32_t first_pin);
     void begin_guess(State& state, State guessed, Guess record, std::uint32_t first_pin,
                      std::uint32_t turns);
     [[nodiscard]] bool closes(Node& head, const State& state, const Step& step);

@@ -102,14 +102,18 @@ bool Explorer::guess(State& state, const Node& last, std::uint32_t at) {
 
 // The loop may end before its first turn: what really got to its head is among what is guessed.
 bool Explorer::includes(const State& guessed, const State& real, std::uint32_t at,
-                        std::uint32_t first_pin) const {
+                        std::uint32_t first_pin) {
     Node node;
     node.state = guessed;
     node.insn = at;
     node.first_pin = first_pin;
     node.end_pin = env_.next_pin();
-    Places relied; // demand_all() demands it anyway
-    return covers(env_.code, node, real, Compare::All, relied);
+    Places relied;
+    if (!covers(env_.code, node, real, Compare::All, relied)) {
+        return false;
+    }
+    env_.path.demand(relied);
+    return true;
 }
 
 void Explorer::begin_guess(State& state, State guessed, Guess record, std::uint32_t first_pin,
@@ -169,16 +173,13 @@ bool Explorer::recover(State& state, std::uint32_t& at) {
         wider = widen(env_, *guess.head, *escaped_, coarse(thresholds_, guess.attempt),
                       Widening::Everything);
     }
-    if (wider && !includes(*wider, guess.real, at, first_pin)) {
-        wider.reset();
-    }
     const std::uint32_t turns = guess.head->turns;
     wasted_ += stats_.explored - guess.explored;
     guess.explored = stats_.explored;
     escaped_.reset();
     undo(guess);
     env_.at = at;
-    if (!wider) {
+    if (!wider || !includes(*wider, guess.real, at, first_pin)) {
         next_guess_[at] = turns * 4;
         state = std::move(guess.real);
         remember(state, at);

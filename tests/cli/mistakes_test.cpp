@@ -62,7 +62,7 @@ TEST_P(Mistakes, NameTheLineAndTheRepair) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Mistakes, testing::ValuesIn(names()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& test) { return test.param; });
 
 } // namespace
 } // namespace ebpfvm::cli
