@@ -90,8 +90,11 @@ std::string path_text(const Diagnostic& what, const Snippets& snippets, const St
             out += snippets.line(*decision.where) + "\n";
             shown = decision.where->line;
         }
-        out += fmt::format("{} insn {}: {}, {}\n", snippets.margin(), decision.insn, decision.text,
-                           decision.taken ? "taken" : "not taken");
+        const bool is_elsewhere =
+            decision.where && what.where && decision.where->file != what.where->file;
+        out += fmt::format("{} insn {}: {}, {}{}\n", snippets.margin(), decision.insn,
+                           decision.text, decision.taken ? "taken" : "not taken",
+                           is_elsewhere ? ", in " + decision.where->file : "");
     }
     return out;
 }

@@ -22,6 +22,11 @@ void Explainer::run() {
     if (!history_.empty()) {
         choose_branches();
     }
+    if (is_joined()) {
+        note("states of all paths were joined, so that there is no single path to show; --strategy "
+             "prune "
+             "shows one");
+    }
 }
 
 void Explainer::explain_values() {
@@ -56,6 +61,8 @@ void Explainer::explain_values() {
     case Slug::StackUninit:
         return explain_uninit_stack();
     case Slug::Misaligned:
+        explain_pointer(is_call() ? stack_pointer() : pointer_operand());
+        return;
     case Slug::CtxModified:
         explain_pointer(pointer_operand());
         return;
@@ -132,6 +139,9 @@ void Explainer::note_at(std::size_t at, std::string text) {
 }
 
 void Explainer::note_origin(const Origin& origin, std::string text) {
+    if (is_joined() && origin.kind == OriginKind::Unknown) {
+        return;
+    }
     branches_.insert(branches_.end(), origin.branches.begin(), origin.branches.end());
     if (has_insn(origin.kind)) {
         note_at(origin.step, std::move(text));

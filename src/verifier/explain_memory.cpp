@@ -85,6 +85,9 @@ void Explainer::explain_packet() {
 }
 
 void Explainer::note_no_proof(std::string_view end) {
+    if (is_joined()) {
+        return;
+    }
     for (std::size_t at = history_.end(); at-- > history_.first();) {
         const Step& jump = history_.code(at);
         if (jump.shape != Shape::JmpReg) {

@@ -22,6 +22,7 @@ class Explainer {
     // Access to what is known.
     const Step& step() const { return env_.code.steps[out_.insn]; }
     const State& state() const { return history_.last(); }
+    bool is_joined() const { return env_.options.strategy == MergeStrategy::Join; }
     const Reg& reg(std::uint32_t number) const;
     Place place(std::uint32_t number) const;
     Origin origin_of(std::uint32_t number) const;

@@ -55,6 +55,13 @@ bool check_map(Env& env, const CallMeta& meta) {
     if (changes_map(meta) && (map.flags & map_flags::kRdonlyProg) != 0) {
         return env.reject<Slug::ReadOnly>(fmt::format("map \"{}\"", map.name));
     }
+    const bool has_maps = map.type == MapType::ArrayOfMaps || map.type == MapType::HashOfMaps;
+    if (has_maps && is(meta, HelperId::map_lookup_elem) &&
+        env.code.inner[meta.map.aux] == cfg::kNone) {
+        return env.reject<Slug::UnsupportedHelper>(
+            meta.proto->name,
+            fmt::format("the object does not say which maps are in \"{}\"", map.name));
+    }
     return true;
 }
 

@@ -42,6 +42,18 @@ TEST(Verify, SaysNoWithExitCode1) {
     EXPECT_CONTAINS(result.out, "reject (null-deref)");
 }
 
+TEST(Verify, TellsUnsupportedFromUnsafe) {
+    const TempDir dir;
+    const std::string tracing = dir.file("tracing.bpft", "prog f\nprog_type 26 (tracing)\n"
+                                                         "insns 2\n00000000000000b7\n"
+                                                         "0000000000000095\nend\n");
+    const Output result = ebpfvm_command({"verify", tracing});
+    EXPECT_EQ(result.exit_code, 1) << result.err;
+    EXPECT_CONTAINS(result.out, "not supported here[unsupported-prog-type]: ");
+    EXPECT_CONTAINS(result.out, "this says nothing about safety");
+    EXPECT_CONTAINS(result.out, "0 accepted, 0 rejected, 1 not supported; ");
+}
+
 TEST(Verify, JsonHasEveryKeyWhateverTheVerdict) {
     for (const std::string& object : {example("xdp_trim"), kMistake, std::string("no/such/file")}) {
         const Output result = ebpfvm_command({"verify", "--json", object});
