@@ -83,11 +83,8 @@ void make_edges(const isa::DecodedProgram& program, Cfg& cfg) {
         const Next next = next_of(program.insns[block.last], block.last);
         for (const std::uint32_t slot : {next.fall, next.jump}) {
             if (slot < cfg.block_of.size() && cfg.block(slot).subprog == block.subprog) {
-                block.successors.push_back(cfg.block_of[slot]);
+                block.successors.add(cfg.block_of[slot]);
             }
-        }
-        if (block.successors.size() == 2 && block.successors[0] == block.successors[1]) {
-            block.successors.pop_back();
         }
     }
 }
@@ -127,7 +124,33 @@ void find_dominators(const isa::DecodedProgram& program, const Graph& graph, Cfg
     }
 }
 
+// Without edges backwards the blocks are in topological order: nothing to search for.
+bool mark_straight(const isa::DecodedProgram& program, Cfg& cfg) {
+    for (std::uint32_t i = 0; i < cfg.blocks.size(); ++i) {
+        for (const std::uint32_t next : cfg.blocks[i].successors) {
+            if (next <= i) {
+                return false;
+            }
+        }
+    }
+    for (const std::uint32_t start : program.subprogs) {
+        cfg.blocks[cfg.block_of[start]].is_reachable = true;
+    }
+    for (const BasicBlock& block : cfg.blocks) {
+        for (const std::uint32_t next : block.successors) {
+            if (block.is_reachable) {
+                cfg.blocks[next].is_reachable = true;
+                ++cfg.blocks[next].predecessors;
+            }
+        }
+    }
+    return true;
+}
+
 void find_loops(const isa::DecodedProgram& program, Cfg& cfg) {
+    if (mark_straight(program, cfg)) {
+        return;
+    }
     Graph graph(cfg.blocks.size());
     for (std::uint32_t i = 0; i < cfg.blocks.size(); ++i) {
         for (const std::uint32_t next : cfg.blocks[i].successors) {

@@ -3,6 +3,8 @@
 
 #include "isa/decode.hpp"
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -13,12 +15,30 @@ namespace ebpfvm::cfg {
 
 inline constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
+/// At most two blocks; no memory of its own.
+class Successors {
+  public:
+    [[nodiscard]] const std::uint32_t* begin() const { return blocks_.data(); }
+    [[nodiscard]] const std::uint32_t* end() const { return blocks_.data() + count_; }
+    [[nodiscard]] std::size_t size() const { return count_; }
+    /// Nothing happens if it is there already.
+    void add(std::uint32_t block) {
+        if (count_ == 0 || blocks_[0] != block) {
+            blocks_[count_++] = block;
+        }
+    }
+
+  private:
+    std::array<std::uint32_t, 2> blocks_{};
+    std::uint32_t count_ = 0;
+};
+
 /// Insns that are entered at the first and left behind the last only.
 struct BasicBlock {
     std::uint32_t first = 0;               ///< slot
     std::uint32_t last = 0;                ///< slot of the last insn (its first slot)
     std::uint32_t subprog = 0;             ///< index into DecodedProgram::subprogs
-    std::vector<std::uint32_t> successors{}; ///< blocks of the same subprogram; calls are not edges
+    Successors successors{};               ///< blocks of the same subprogram; calls are not edges
     std::uint32_t predecessors = 0;        ///< number of reachable ones
     bool is_reachable = false;             ///< from the entry of its subprogram
     bool is_loop_head = false;             ///< a back edge goes here

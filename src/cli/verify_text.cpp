@@ -70,8 +70,10 @@ std::string place_text(const Judged& judged, const Diagnostic& what) {
     }
     const std::string column =
         what.where->column == 0 ? "" : fmt::format(":{}", what.where->column);
-    return fmt::format("{}:{}{}, {}, insn {}", what.where->file, what.where->line, column,
-                       judged.prog, what.insn);
+    std::string_view file = what.where->file;
+    file.remove_prefix(file.starts_with("./") ? 2 : 0);
+    return fmt::format("{}:{}{}, {}, insn {}", file, what.where->line, column, judged.prog,
+                       what.insn);
 }
 
 bool has_text(const std::optional<LineInfo>& where) {
@@ -80,9 +82,11 @@ bool has_text(const std::optional<LineInfo>& where) {
 
 std::string path_text(const Diagnostic& what, const Snippets& snippets, const Style& style) {
     std::string out = style.heading("path:") + " the branches that led here\n";
+    std::uint32_t shown = 0;
     for (const Decision& decision : what.path) {
-        if (has_text(decision.where)) {
+        if (has_text(decision.where) && decision.where->line != shown) {
             out += snippets.line(*decision.where) + "\n";
+            shown = decision.where->line;
         }
         out += fmt::format("{} insn {}: {}, {}\n", snippets.margin(), decision.insn, decision.text,
                            decision.taken ? "taken" : "not taken");
@@ -176,12 +180,14 @@ std::string diagnostic_text(const Judged& judged, const Style& style) {
         out += snippets.line(*what.where) + "\n" + snippets.caret(*what.where);
     }
     if (!what.insn_text.empty()) {
-        out += fmt::format("{} {}\n", snippets.margin(), what.insn_text);
+        out += fmt::format("{} insn {}: {}\n", snippets.margin(), what.insn, what.insn_text);
     }
+    std::uint32_t shown = what.where ? what.where->line : 0;
     for (const Note& note : what.notes) {
         out += fmt::format("{} {}\n", style.heading("note:"), note.text);
-        if (has_text(note.where)) {
+        if (has_text(note.where) && note.where->line != shown) {
             out += snippets.line(*note.where) + "\n";
+            shown = note.where->line;
         }
     }
     if (!what.path.empty()) {

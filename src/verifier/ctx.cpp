@@ -69,14 +69,11 @@ bool check_ctx(Env& env, unsigned number, const Reg& reg, const MemAccess& acces
     }
     const CtxField* field = field_of(env, reg, access);
     if (field == nullptr) {
-        const std::string size =
-            env.ctx->size != 0
-                ? fmt::format("{} of {} bytes", access.access == Access::Write ? "write of a field that"
-                                                                                 " programs may not write, or outside the struct"
-                                                                               : "no such field; the struct is",
-                              env.ctx->size)
-                : std::string("no such field");
-        return env.reject<Slug::CtxOob>(access.off, access.size, size);
+        const bool is_write = access.access == Access::Write;
+        return env.reject<Slug::CtxOob>(
+            access.off, access.size,
+            fmt::format("struct {} has no field that may be {} so", env.ctx->name,
+                        is_write ? "written" : "read"));
     }
     if (field->kind == CtxFieldKind::BtfObject) {
         return env.reject<Slug::UnsupportedInsn>(

@@ -11,6 +11,9 @@ using isa::Shape;
 
 bool Explorer::run(State state, std::uint32_t at) {
     env_.begin = state;
+    if (log_.is_on()) {
+        log_.begin(state, at);
+    }
     for (;;) {
         switch (advance(state, at)) {
         case Progress::Continue:
@@ -19,10 +22,16 @@ bool Explorer::run(State state, std::uint32_t at) {
             if (!take_pending(state, at)) {
                 return true;
             }
+            if (log_.is_on()) {
+                log_.branch(env_.path.last().insn, at, state);
+            }
             break;
         case Progress::Rejected:
             if (!recover(state, at)) {
                 return false;
+            }
+            if (log_.is_on()) {
+                log_.line(fmt::format("{}: the loop is not summarised so, back to its head", at));
             }
             break;
         }
@@ -38,6 +47,9 @@ Explorer::Progress Explorer::advance(State& state, std::uint32_t& at) {
         case Visit::Explore:
             break;
         case Visit::Covered:
+            if (log_.is_on()) {
+                log_.safe(at);
+            }
             return Progress::PathDone;
         case Visit::Rejected:
             return Progress::Rejected;
@@ -52,7 +64,7 @@ Explorer::Progress Explorer::advance(State& state, std::uint32_t& at) {
     if (is_again) {
         env_.path.last().flags |= TraceEntry::kAgain;
     }
-    if (!stepper_.step(state, at)) {
+    if (!(log_.is_on() ? step_logged(state, at) : stepper_.step(state, at))) {
         return Progress::Rejected;
     }
     jumps_ += stepper_.is_jump() ? 1 : 0;
@@ -66,6 +78,16 @@ Explorer::Progress Explorer::advance(State& state, std::uint32_t& at) {
     return at == cfg::kNone ? Progress::PathDone : Progress::Continue;
 }
 
+
+bool Explorer::step_logged(State& state, std::uint32_t at) {
+    const State before = state;
+    if (!stepper_.step(state, at)) {
+        log_.insn(at);
+        return false;
+    }
+    log_.insn(at, before, state);
+    return true;
+}
 
 bool Explorer::push(State state, std::uint32_t insn) {
     constexpr std::size_t kMaxPending = 8192; // BPF_COMPLEXITY_LIMIT_JMP_SEQ

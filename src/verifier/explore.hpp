@@ -2,6 +2,7 @@
 #pragma once
 
 #include "verifier/env.hpp"
+#include "verifier/log.hpp"
 #include "verifier/step.hpp"
 
 #include <deque>
@@ -14,7 +15,7 @@ namespace ebpfvm::verifier {
 class Explorer {
   public:
     Explorer(Env& env, VerifierStats& stats)
-        : env_(env), stats_(stats), stepper_(env, Judging::On), by_insn_(env.code.steps.size()),
+        : env_(env), stats_(stats), log_(env), stepper_(env, Judging::On), by_insn_(env.code.steps.size()),
           next_guess_(env.code.steps.size(), 0) {}
 
     /// Explores everything that `state` at slot `at` can lead to. False if a path ends in a
@@ -43,6 +44,7 @@ class Explorer {
     };
 
     Progress advance(State& state, std::uint32_t& at);
+    bool step_logged(State& state, std::uint32_t at);
     bool push(State state, std::uint32_t insn);
     bool take_pending(State& state, std::uint32_t& at);
 
@@ -82,6 +84,7 @@ class Explorer {
 
     Env& env_;
     VerifierStats& stats_;
+    Log log_;
     Stepper stepper_;
     std::vector<Pending> pending_;
     std::vector<std::vector<Node*>> by_insn_;

@@ -21,6 +21,16 @@ bool is_inside(const OffsetRange& range, const MemAccess& access, std::uint64_t 
            fits(std::uint64_t(range.max), access.size, limit);
 }
 
+// "byte 14", "bytes 12 to 13".
+std::string reached(const OffsetRange& range, const MemAccess& access) {
+    std::int64_t last = 0;
+    if (__builtin_add_overflow(range.max, std::int64_t{access.size} - 1, &last)) {
+        last = INT64_MAX;
+    }
+    return last == range.min ? fmt::format("byte {}", last)
+                             : fmt::format("bytes {} to {}", range.min, last);
+}
+
 bool check_fields(Env& env, const MapSpec& map, const OffsetRange& range,
                   const MemAccess& access) {
     for (const MapField& field : map.fields) {
@@ -134,10 +144,7 @@ bool check_map_value(Env& env, unsigned number, const Reg& reg, const MemAccess&
     }
     const OffsetRange range = offset_range(reg, access.off);
     if (!is_inside(range, access, map.value_size)) {
-        return env.reject<Slug::MapValueOob>(number, range.min,
-                                             range.max == INT64_MAX ? INT64_MAX
-                                                                    : range.max + access.size - 1,
-                                             map.value_size);
+        return env.reject<Slug::MapValueOob>(number, reached(range, access), map.value_size);
     }
     return check_fields(env, map, range, access);
 }
@@ -148,8 +155,7 @@ bool check_mem(Env& env, unsigned number, const Reg& reg, const MemAccess& acces
     }
     const OffsetRange range = offset_range(reg, access.off);
     if (!is_inside(range, access, reg.aux)) {
-        return env.reject<Slug::MemOob>(number, range.min, range.max + std::int64_t(access.size) - 1,
-                                        name_of(reg.type), reg.aux);
+        return env.reject<Slug::MemOob>(number, reached(range, access), name_of(reg.type), reg.aux);
     }
     return true;
 }
@@ -164,13 +170,10 @@ bool check_packet(Env& env, unsigned number, const Reg& reg, const MemAccess& ac
     if (reg.var.s64.min < 0 || off < 0 || !fits(std::uint64_t(off), access.size, proved)) {
         const OffsetRange range = offset_range(reg, access.off);
         if (reg.var.is_constant()) {
-            return env.reject<Slug::PacketOob>(number, range.min, range.min + access.size - 1,
-                                               proved);
+            return env.reject<Slug::PacketOob>(number, reached(range, access), proved);
         }
-        return env.reject<Slug::PacketOob>(number, fmt::format("{} + {}", off, describe(reg.var)),
-                                           fmt::format("{} + {}", off + access.size - 1,
-                                                       describe(reg.var)),
-                                           proved);
+        return env.reject<Slug::PacketOob>(
+            number, fmt::format("bytes {} to {}, {} further,", off, off + access.size - 1, describe(reg.var)), proved);
     }
     return true;
 }
@@ -220,8 +223,7 @@ bool check_access(Env& env, const State& state, unsigned number, const MemAccess
         }
         if (!is_inside(offset_range(reg, access.off), access, env.map(reg).key_size)) {
             const OffsetRange range = offset_range(reg, access.off);
-            return env.reject<Slug::MemOob>(number, range.min, range.max + access.size - 1,
-                                            "map key", env.map(reg).key_size);
+            return env.reject<Slug::MemOob>(number, reached(range, access), "map key", env.map(reg).key_size);
         }
         return true;
     case RegType::Packet:

@@ -2,6 +2,8 @@
 
 #include "verifier/step.hpp"
 
+#include <algorithm>
+
 namespace ebpfvm::verifier {
 namespace {
 
@@ -42,11 +44,14 @@ History::History(const Env& env) : env_(env) {
     if (!env.begin || trace.empty()) {
         return;
     }
-    const std::size_t end = trace.size() - (is_on_arrival(env.rejection.slug) ? 0 : 1);
+    std::size_t end = trace.size() - (is_on_arrival(env.rejection.slug) ? 0 : 1);
+    if (env.rejection.slug == Slug::TooManyInsns) {
+        end = std::min(end, kKept); // how a loop begins tells more than where patience ended
+    }
     Env again(env.code, env.options);
     again.ctx = env.ctx;
     Stepper stepper(again, Judging::On);
-    first_ = trace.size() > kKept ? trace.size() - kKept : 0;
+    first_ = end > kKept ? end - kKept : 0;
     State state = *env.begin;
     std::uint32_t at = trace.front().insn;
     for (std::size_t i = 0; i <= end; ++i) {

@@ -8,8 +8,8 @@
 
 namespace ebpfvm::verifier {
 
-/// The last steps of env.path with the states around them. Step i is the i-th insn of the path;
-/// steps before first() are too long ago to be kept.
+/// The last steps of env.path with the states around them; the first ones if a budget ran out. Step i
+/// is the i-th insn of the path; steps before first() are too long ago to be kept.
 class History {
   public:
     explicit History(const Env& env);
@@ -19,7 +19,7 @@ class History {
     [[nodiscard]] std::size_t first() const { return first_; }
     /// Does it go back to where the program, or the global function, begins?
     [[nodiscard]] bool is_whole() const;
-    /// The rejected insn, or one past the path if it was rejected on arrival.
+    /// The rejected insn, or one past the path if it was rejected on arrival, or past what is kept.
     [[nodiscard]] std::size_t end() const { return first_ + states_.size() - 1; }
     [[nodiscard]] const TraceEntry& entry(std::size_t step) const {
         return env_.path.trace()[step];

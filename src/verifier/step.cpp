@@ -58,7 +58,7 @@ bool Stepper::dispatch(State& state, std::uint32_t at) {
         is_jump_ = true;
         return call(state, step);
     case Shape::Exit:
-        return exit(state);
+        return leave(state);
     case Shape::LdAbs:
     case Shape::LdInd:
         return packet_load(state, step);
@@ -223,7 +223,7 @@ bool Stepper::return_early(State ended) {
     return true;
 }
 
-bool Stepper::exit(State& state) {
+bool Stepper::leave(State& state) {
     if (judging_ == Judging::On && !check_exit(env_, state)) {
         return false;
     }

@@ -37,7 +37,7 @@ class Stepper {
     [[nodiscard]] bool call_helper(State& state, const Step& step);
     [[nodiscard]] bool tail_call(const State& state);
     [[nodiscard]] bool packet_load(State& state, const Step& step);
-    [[nodiscard]] bool exit(State& state);
+    [[nodiscard]] bool leave(State& state);
     /// The current frame of `ended` returns although its code goes on elsewhere.
     [[nodiscard]] bool return_early(State ended);
 

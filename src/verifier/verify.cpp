@@ -6,6 +6,7 @@
 #include "verifier/explore.hpp"
 #include "verifier/facts.hpp"
 #include "verifier/fixpoint.hpp"
+#include "verifier/log.hpp"
 #include "verifier/report.hpp"
 #include "verifier/shape.hpp"
 
@@ -86,6 +87,7 @@ void judge(Env& env, Report& report) {
     const bool is_accepted = check_shape(env) && explore_all(env, report.stats, entries) &&
                              check_stack_depth(env, report.stats.stack);
     report.stats.peak_bytes = std::max(report.stats.peak_bytes, env.pool.peak_bytes());
+    log_end(env, report.stats, is_accepted);
     if (!is_accepted) {
         report.diagnostic = diagnose(env);
         report.verdict = verdict_of(report.diagnostic->slug);

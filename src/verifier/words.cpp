@@ -2,6 +2,7 @@
 
 #include "verifier/mem.hpp"
 
+#include <algorithm>
 #include <cctype>
 
 namespace ebpfvm::verifier {
@@ -20,6 +21,10 @@ bool is_word(char c) {
 }
 
 } // namespace
+
+std::string call_name(const HelperProto& proto, std::uint32_t id) {
+    return helper_name(id).empty() ? proto.name : "bpf_" + proto.name;
+}
 
 std::string Words::at_insn(std::uint32_t insn) const {
     const LineInfo* line = env_.code.program->line_of(insn);
@@ -41,7 +46,8 @@ std::string Words::callee(std::size_t step) const {
     case Shape::CallHelper: {
         const HelperProto* proto =
             prototype_of(env_.code.program->type, std::uint32_t(code.imm), env_.options);
-        return proto == nullptr ? fmt::format("helper {}", code.imm) : "bpf_" + proto->name;
+        return proto == nullptr ? fmt::format("helper {}", code.imm)
+                                : call_name(*proto, std::uint32_t(code.imm));
     }
     case Shape::CallKfunc: {
         const auto& externs = env_.code.object->externs();
@@ -96,6 +102,36 @@ std::string Words::variable(std::size_t step, std::string_view otherwise) const 
                                      : std::string(text.substr(begin, end - begin));
 }
 
+std::string Words::argument(std::uint32_t insn, unsigned n) const {
+    const LineInfo* line = env_.code.program->line_of(insn);
+    if (line == nullptr || n < 1) {
+        return "";
+    }
+    const std::string_view text = line->text;
+    const auto call = text.find("bpf_");
+    const auto open = call == std::string_view::npos ? call : text.find('(', call);
+    if (open == std::string_view::npos) {
+        return "";
+    }
+    std::string result;
+    unsigned depth = 1;
+    unsigned at = 1;
+    for (std::size_t i = open + 1; i < text.size() && depth > 0 && at <= n; ++i) {
+        depth += text[i] == '(' ? 1 : 0;
+        depth -= text[i] == ')' ? 1 : 0;
+        if (depth == 1 && text[i] == ',') {
+            ++at;
+        } else if (depth > 0 && at == n && (text[i] != ' ' || !result.empty())) {
+            result += text[i];
+        }
+    }
+    const bool is_simple = std::ranges::all_of(
+        result, [](char c) { return is_word(c) || c == '.' || c == '-' || c == '>' || c == '&'; });
+    const bool is_number =
+        !result.empty() && std::isdigit(static_cast<unsigned char>(result[0])) != 0;
+    return is_simple && !is_number ? result : "";
+}
+
 std::string Words::map_place(const Reg& pointer, std::int64_t off) const {
     for (const Global& global : env_.code.object->globals()) {
         if (global.map == pointer.aux && off >= global.off &&
@@ -135,7 +171,7 @@ std::string Words::made(const Origin& origin) const {
     const auto at_step = [&](std::string what) { return what + " at " + at(origin.step); };
     switch (origin.kind) {
     case OriginKind::Unknown:
-        return "made long before";
+        return "made further back on the path";
     case OriginKind::Entry:
         return history_.before(history_.first()).frame(0).subprog == 0
                    ? "there when the program begins"

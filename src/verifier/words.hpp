@@ -7,6 +7,9 @@
 
 namespace ebpfvm::verifier {
 
+/// "bpf_map_lookup_elem": helpers of the kernel as C programs call them, the host's as they are.
+[[nodiscard]] std::string call_name(const HelperProto& proto, std::uint32_t id);
+
 class Words {
   public:
     explicit Words(const History& history) : history_(history), env_(history.env()) {}
@@ -24,6 +27,9 @@ class Words {
     /// The variable on the left of a single `=` in the insn's source line; `otherwise` if there is
     /// none.
     [[nodiscard]] std::string variable(std::size_t step, std::string_view otherwise) const;
+    /// The text of the n-th argument (from 1) in the source line of a call; empty if it is no
+    /// simple expression.
+    [[nodiscard]] std::string argument(std::uint32_t insn, unsigned n) const;
     /// Of the function that the subprogram is.
     [[nodiscard]] std::string function(std::uint32_t subprog) const;
 

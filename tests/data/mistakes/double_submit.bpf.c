@@ -1,0 +1,21 @@
+// The record is submitted on one path and then once more on all.
+#include "mistakes.h"
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 4096);
+} events SEC(".maps");
+
+SEC("xdp")
+int log_packet(struct xdp_md* ctx) {
+    __u64* event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+    if (!event) {
+        return XDP_PASS;
+    }
+    *event = ctx->ingress_ifindex;
+    if (ctx->ingress_ifindex == 1) {
+        bpf_ringbuf_discard(event, 0);
+    }
+    bpf_ringbuf_submit(event, 0);
+    return XDP_PASS;
+}
