@@ -1,6 +1,7 @@
 // Calls of helpers: whether the program may make them, and what they leave behind.
 #include "ebpfvm/helper.hpp"
 #include "prog/helper_access.hpp"
+#include "prog/helper_protos.hpp"
 #include "prog/map_access.hpp"
 #include "verifier/alu.hpp"
 #include "verifier/call.hpp"
@@ -21,7 +22,8 @@ bool is(const CallMeta& meta, HelperId id) {
 
 bool check_allowed(Env& env, const CallMeta& meta) {
     const Program& program = *env.code.program;
-    if (!prog::helper_allowed(program.type, program.attach_type, meta.id)) {
+    const bool is_host = prog::helper_proto(program.type, meta.id) == nullptr; // its own functions
+    if (!is_host && !prog::helper_allowed(program.type, program.attach_type, meta.id)) {
         return env.reject<Slug::HelperNotAllowed>(name_of(program.type), meta.proto->name, meta.id);
     }
     constexpr std::uint32_t kSleepable = 1U << 4; // BPF_F_SLEEPABLE
