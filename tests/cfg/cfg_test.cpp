@@ -31,7 +31,8 @@ std::vector<std::uint32_t> firsts(const Cfg& cfg) {
 using Slots = std::vector<std::uint32_t>;
 
 /// The registers as bits.
-template <class... Regs> constexpr std::uint16_t regs(Regs... numbers) {
+template <class... Regs>
+constexpr std::uint16_t regs(Regs... numbers) {
     return std::uint16_t((0U | ... | (1U << numbers)));
 }
 

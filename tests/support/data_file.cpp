@@ -124,6 +124,10 @@ VerifierOptions options_of(const DataFile& data) {
     for (std::string word; words >> word;) {
         const auto equals = word.find('=');
         const std::string key = word.substr(0, equals);
+        if (word == "strategy=join") {
+            options.strategy = MergeStrategy::Join;
+            continue;
+        }
         const std::uint64_t value = std::stoull(word.substr(equals + 1), nullptr, 0);
         if (key == "max_explored") {
             options.max_explored = value;

@@ -7,13 +7,14 @@
 //               [data=hex] [inner=...] [fields=...]
 //   -- funcs    lines of bpft: func 0 global main, func 5 static helper, kfunc 7 name, ...
 //   -- options  of the verifier: max_explored=1000 max_bytes=65536 allow_uninit_stack=0
+//               strategy=join
 //   -- mem      context memory as hex       -- packet  packet as hex
 //   -- budget   insn budget                 -- asm     the program
 // and one of
 //   -- result   r0
 //   -- fault    insn 3: out-of-bounds [memory class]
 //   -- error    invalid-insn: part of the message
-//   -- reject   insn 3: packet-oob, what the verifier says
+//   -- reject   insn 3: packet-oob, what the verifier says, or too-complex, at whatever insn
 // The verifier accepts a file of run/ unless it has
 //   -- verify   insn 3: slug
 // and Linux 6.18 agrees with the verdict unless there is

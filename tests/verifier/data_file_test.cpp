@@ -21,6 +21,10 @@ std::string summary(const Report& report) {
            std::string(info(report.diagnostic->slug).name);
 }
 
+std::string slug(const Report& report) {
+    return std::string(report.diagnostic ? info(report.diagnostic->slug).name : "accept");
+}
+
 std::string message(const Report& report) {
     return report.diagnostic ? report.diagnostic->insn_text + ": " + report.diagnostic->message
                              : "accepted";
@@ -56,7 +60,8 @@ TEST_P(VerifiedFiles, GetTheVerdictTheyPromise) {
     const std::string expected = !data.reject.empty()   ? data.reject
                                  : !data.verify.empty() ? data.verify
                                                         : "accept";
-    EXPECT_EQ(summary(*report), expected) << message(*report);
+    const bool has_insn = expected == "accept" || expected.starts_with("insn ");
+    EXPECT_EQ(has_insn ? summary(*report) : slug(*report), expected) << message(*report);
 }
 
 std::string name_of_param(const testing::TestParamInfo<std::filesystem::path>& info) {
@@ -82,7 +87,8 @@ TEST(RejectFiles, ShowEveryDiagnosis) {
         expectations.push_back(read_data_file(path).reject);
     }
     for (const std::string& text : expectations) {
-        shown.insert(std::string_view(text).substr(text.find(": ") + 2));
+        const auto colon = text.find(": ");
+        shown.insert(std::string_view(text).substr(colon == std::string::npos ? 0 : colon + 2));
     }
     for (unsigned i = 0; i < kSlugCount; ++i) {
         const SlugInfo& row = info(Slug(i));

@@ -1,10 +1,10 @@
 // verify() of programs written as text.
 #pragma once
 
+#include "ebpfvm/verifier.hpp"
 #include "support/data_file.hpp"
 
-#include "ebpfvm/verifier.hpp"
-
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace ebpfvm::test {
