@@ -59,7 +59,7 @@ Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step&
             demand_all(state);
             return Visit::Covered;
         }
-        if (!is_turn(node, state) || (step.shape == isa::Shape::CallHelper && !is_return())) {
+        if (!is_turn(node, state) || (step.ends_by_itself && step.shape == isa::Shape::CallHelper && !is_return())) {
             return Visit::Explore; // entered anew from outside
         }
         escaped_ = state;
