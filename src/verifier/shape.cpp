@@ -55,25 +55,40 @@ bool check_maps(Env& env) {
     return true;
 }
 
-// Depth-first over calls, with the stack of the chain so far.
+// Depth-first over calls, each function once.
 class StackChains {
   public:
     StackChains(Env& env, std::uint32_t& deepest)
-        : env_(env), deepest_(deepest), has_private_stacks_(gives_private_stacks(env)) {}
+        : env_(env), deepest_(deepest), has_private_stacks_(gives_private_stacks(env)),
+          needs_(env.code.subprogs.size()) {}
 
-    bool visit(std::uint32_t subprog, std::uint32_t above, unsigned depth) {
-        if (depth > kMaxFrames) {
-            return is_active(subprog) ? env_.reject<Slug::Recursion>()
-                                      : env_.reject<Slug::CallDepth>(depth, kMaxFrames);
+    bool check() {
+        const std::uint32_t end = env_.at;
+        if (!visit(0, 1)) {
+            return false;
         }
-        const std::uint32_t own = round_up(std::max(env_.stack_depth[subprog], 1U), 32U);
-        const bool is_private = has_private_stacks_ && own >= kMinPrivateStack;
-        const std::uint32_t total = is_private ? above : above + own;
-        deepest_ = std::max(deepest_, is_private ? own : total);
-        if (total > env_.options.max_stack || own > env_.options.max_stack) {
-            return env_.reject<Slug::StackTooLarge>(depth, total, env_.options.max_stack);
+        const Need& need = needs_[0];
+        deepest_ = std::max(deepest_, need.bytes);
+        if (deepest_ > env_.options.max_stack) {
+            env_.at = need.calls > 1 ? need.at : end;
+            return env_.reject<Slug::StackTooLarge>(need.calls, deepest_, env_.options.max_stack);
         }
-        active_.push_back(subprog);
+        return true;
+    }
+
+  private:
+    // What a function and all that it calls need.
+    struct Need {
+        std::uint32_t frames = 0; // of the longest chain; 0: not known yet
+        std::uint32_t bytes = 0;  // of the chain that needs most
+        std::uint32_t calls = 1;  // functions in that chain
+        std::uint32_t at = 0;     // its last call
+        bool is_active = false;
+    };
+
+    bool visit(std::uint32_t subprog, unsigned depth) {
+        needs_[subprog].is_active = true;
+        Need need{.frames = 1, .bytes = 0, .calls = 1, .at = 0, .is_active = false};
         const SubprogInfo& info = env_.code.subprogs[subprog];
         for (std::uint32_t at = info.first; at < info.end; ++at) {
             const Step& step = env_.code.steps[at];
@@ -82,20 +97,35 @@ class StackChains {
             }
             env_.at = at;
             const std::uint32_t callee = env_.code.subprog_at(step.target);
-            if (is_active(callee)) {
-                return env_.reject<Slug::Recursion>();
-            }
-            if (!visit(callee, total, depth + 1)) {
+            if (!visit_callee(callee, depth)) {
                 return false;
             }
+            const Need& below = needs_[callee];
+            need.frames = std::max(need.frames, below.frames + 1);
+            if (below.bytes > need.bytes) {
+                need.bytes = below.bytes;
+                need.calls = below.calls + 1;
+                need.at = below.calls > 1 ? below.at : at;
+            }
         }
-        active_.pop_back();
+        const std::uint32_t own = round_up(std::max(env_.stack_depth[subprog], 1U), 32U);
+        if (has_private_stacks_ && own >= kMinPrivateStack) {
+            deepest_ = std::max(deepest_, own);
+        } else {
+            need.bytes += own;
+        }
+        needs_[subprog] = need;
         return true;
     }
 
-  private:
-    bool is_active(std::uint32_t subprog) const {
-        return std::ranges::find(active_, subprog) != active_.end();
+    bool visit_callee(std::uint32_t callee, unsigned depth) {
+        if (needs_[callee].is_active) {
+            return env_.reject<Slug::Recursion>();
+        }
+        if (depth == kMaxFrames || depth + needs_[callee].frames > kMaxFrames) {
+            return env_.reject<Slug::CallDepth>(kMaxFrames + 1, kMaxFrames);
+        }
+        return needs_[callee].frames != 0 || visit(callee, depth + 1);
     }
 
     static constexpr std::uint32_t kMinPrivateStack = 64; // BPF_PRIV_STACK_MIN_SIZE
@@ -113,7 +143,7 @@ class StackChains {
     Env& env_;
     std::uint32_t& deepest_;
     bool has_private_stacks_;
-    std::vector<std::uint32_t> active_;
+    std::vector<Need> needs_; // by subprogram
 };
 
 } // namespace
@@ -148,7 +178,7 @@ bool check_signature(Env& env, std::uint32_t subprog) {
 }
 
 bool check_stack_depth(Env& env, std::uint32_t& deepest) {
-    return StackChains(env, deepest).visit(0, 0, 1);
+    return StackChains(env, deepest).check();
 }
 
 } // namespace ebpfvm::verifier
