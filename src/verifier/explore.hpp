@@ -16,7 +16,9 @@ class Explorer {
   public:
     Explorer(Env& env, VerifierStats& stats)
         : env_(env), stats_(stats), log_(env), stepper_(env, Judging::On), by_insn_(env.code.steps.size()),
-          next_guess_(env.code.steps.size(), 0) {}
+          next_guess_(env.code.steps.size(), 0) {
+        pending_.reserve(16);
+    }
 
     /// Explores everything that `state` at slot `at` can lead to. False if a path ends in a
     /// rejection (env.rejection; the path to it is env.path).

@@ -99,7 +99,10 @@ struct PathMark {
 
 class Path {
   public:
-    explicit Path(const Code& code) : code_(code) {}
+    explicit Path(const Code& code) : code_(code) {
+        trace_.reserve(2 * code.steps.size()); // small programs never need more
+        nodes_.reserve(32);
+    }
 
     void push(std::uint32_t insn, unsigned depth) {
         trace_.push_back({.insn = insn, .depth = std::uint8_t(depth)});
