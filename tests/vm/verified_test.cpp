@@ -163,6 +163,22 @@ TEST(Verified, PassesTheHostsContextToHelpers) {
     EXPECT_EQ(ctx.packet.data, buffer.packet.data - 4);
 }
 
+TEST(Verified, GivesHostFunctionsTheHostsContext) {
+    Vm vm({.cpus = 1});
+    HelperProto proto{.name = "is_ctx"};
+    proto.args = {ArgType::PtrToCtx};
+    const HelperFn is_ctx = [](CallContext& call, std::uint64_t r1, std::uint64_t, std::uint64_t,
+                               std::uint64_t, std::uint64_t) {
+        return std::uint64_t(reinterpret_cast<const void*>(r1) == call.ctx());
+    };
+    ASSERT_TRUE(vm.helpers().add(0x10000, {.proto = proto, .fn = is_ctx}));
+    PacketBuffer buffer;
+    XdpCtx ctx = xdp_of(buffer);
+    const Object object = object_of("call 0x10000\nexit", ProgType::Xdp);
+    EXPECT_EQ(load(vm, object, ExecMode::Verified).run(ctx).r0, 1U);
+    EXPECT_EQ(load(vm, object, ExecMode::Checked).run(ctx).r0, 1U);
+}
+
 MapSpec prog_array() {
     return {.name = "jumps",
             .type = MapType::ProgArray,
