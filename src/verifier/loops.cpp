@@ -69,6 +69,11 @@ bool Explorer::is_time_to_guess(const Node* last, const State& state, const Step
         return false;
     }
     const std::uint32_t first = step.ends_by_itself ? 0 : kFirstGuess;
+    const Reg& count = state.reg(1); // of bpf_loop; elsewhere a pointer
+    if (step.shape == isa::Shape::CallHelper && count.is_scalar() &&
+        count.var.u64.max <= kFirstGuess) {
+        return false;
+    }
     if (!step.is_loop_head && !(step.ends_by_itself && ends_by_itself(*last, state))) {
         return false;
     }
