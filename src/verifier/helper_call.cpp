@@ -27,8 +27,8 @@ bool check_allowed(Env& env, const CallMeta& meta) {
     if (!prog::helper_allowed(program.type, program.attach_type, meta.id)) {
         return env.reject<Slug::HelperNotAllowed>(name_of(program.type), meta.proto->name, meta.id);
     }
-    constexpr std::uint32_t kSleepable = 1U << 4; // BPF_F_SLEEPABLE
-    if (has(meta.proto->flags, HelperFlags::Sleeps) && (program.flags & kSleepable) == 0) {
+    if (has(meta.proto->flags, HelperFlags::Sleeps) &&
+        (program.flags & prog_flags::kSleepable) == 0) {
         return env.reject<Slug::SleepingHelper>(meta.proto->name, meta.id);
     }
     const std::string& license = env.code.object->license();
