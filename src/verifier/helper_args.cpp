@@ -1,5 +1,6 @@
 // The arguments of a helper against its prototype (the kernel's check_func_arg()).
 #include "ebpfvm/helper.hpp"
+#include "prog/verify_ctx.hpp"
 #include "verifier/alu.hpp"
 #include "verifier/call.hpp"
 #include "verifier/mem.hpp"
@@ -154,8 +155,7 @@ class ArgCheck {
     }
 
     bool check_packet_arg(const MemAccess& range) {
-        if (env_.ctx == nullptr || env_.ctx->packet_access == Access::None ||
-            !has(meta_.proto->flags, HelperFlags::PacketArgs)) {
+        if (!prog::may_pass_packet(env_.code.program->type, *meta_.proto)) {
             return env_.reject<Slug::BadArg>(number_, describe(reg_), index_ + 1,
                                              meta_.proto->name, "memory outside the packet");
         }
