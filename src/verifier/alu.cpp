@@ -383,8 +383,7 @@ void transfer_alu(Env& env, State& state, const Step& step) {
     std::unreachable();
 }
 
-bool check_lddw(Env& env, const State& state, const Step& step) {
-    (void)state;
+bool check_lddw(Env& env, const Step& step) {
     const std::uint32_t low = std::uint32_t(step.imm);
     switch (step.op) {
     case isa::Op::LddwImm64:
@@ -414,8 +413,7 @@ bool check_lddw(Env& env, const State& state, const Step& step) {
     }
 }
 
-void transfer_lddw(Env& env, State& state, const Step& step) {
-    (void)env;
+void transfer_lddw(State& state, const Step& step) {
     Reg& dst = state.own_top().regs[step.dst];
     switch (step.op) {
     case isa::Op::LddwMapIdx:

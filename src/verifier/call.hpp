@@ -52,7 +52,7 @@ void enter_callback(Env& env, State& entered, const CallMeta& meta);
 [[nodiscard]] bool check_nothing_held(Env& env, const State& state, std::string_view what);
 
 [[nodiscard]] bool check_packet_load(Env& env, const State& state, const Step& step);
-void transfer_packet_load(Env& env, State& state, const Step& step);
+void transfer_packet_load(State& state);
 
 /// r1..r5 of the current frame are not known after a call.
 void clobber_args(State& state);

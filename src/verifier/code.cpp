@@ -14,24 +14,6 @@ using isa::Op;
 using isa::Shape;
 using isa::Width;
 
-struct AluForm {
-    isa::AluOp alu;
-    Width width;
-};
-
-constexpr unsigned size_of_code(std::uint8_t code) { // BPF_B, BPF_H, BPF_W, BPF_DW
-    switch (code & 0x18) {
-    case 0x10:
-        return 1;
-    case 0x08:
-        return 2;
-    case 0x00:
-        return 4;
-    default: // the only one left
-        return 8;
-    }
-}
-
 // What the op says beyond its shape; one case per row of the table.
 void describe(Op op, Step& step) {
     switch (op) {

@@ -43,11 +43,6 @@ const CtxField* field_of(const Env& env, const Reg& reg, const MemAccess& access
     return field != nullptr && (access.is_plain || is_number(field->kind)) ? field : nullptr;
 }
 
-Reg packet_pointer(RegType type) {
-    Reg reg = Reg::pointer(type);
-    return reg;
-}
-
 Reg maybe_null(Env& env, RegType type) {
     Reg reg = Reg::pointer(type);
     reg.flags = reg_flags::kMaybeNull;
@@ -82,8 +77,7 @@ bool check_ctx(Env& env, unsigned number, const Reg& reg, const MemAccess& acces
     return true;
 }
 
-bool check_object(Env& env, unsigned number, const Reg& reg, const MemAccess& access) {
-    (void)number;
+bool check_object(Env& env, const Reg& reg, const MemAccess& access) {
     if (reg.type == RegType::TpBuffer) {
         const OffsetRange range = offset_range(reg, access.off);
         return (range.min == range.max && range.min >= 0) ||
@@ -101,11 +95,11 @@ Reg load_object(Env& env, const Reg& reg, const MemAccess& access, bool sign_ext
     const CtxField* field = field_of(env, reg, access);
     switch (field != nullptr ? field->kind : CtxFieldKind::Bytes) {
     case CtxFieldKind::Packet:
-        return packet_pointer(RegType::Packet);
+        return Reg::pointer(RegType::Packet);
     case CtxFieldKind::PacketMeta:
-        return packet_pointer(RegType::PacketMeta);
+        return Reg::pointer(RegType::PacketMeta);
     case CtxFieldKind::PacketEnd:
-        return packet_pointer(RegType::PacketEnd);
+        return Reg::pointer(RegType::PacketEnd);
     case CtxFieldKind::SockCommonOrNull:
         return maybe_null(env, RegType::SockCommon);
     case CtxFieldKind::SocketOrNull:

@@ -67,7 +67,6 @@ Explorer::Progress Explorer::advance(State& state, std::uint32_t& at) {
     if (!(log_.is_on() ? step_logged(state, at) : stepper_.step(state, at))) {
         return Progress::Rejected;
     }
-    jumps_ += stepper_.is_jump() ? 1 : 0;
     for (Successor& other : stepper_.others()) {
         if (!push(std::move(other.state), other.insn)) {
             return Progress::Rejected;
@@ -77,7 +76,6 @@ Explorer::Progress Explorer::advance(State& state, std::uint32_t& at) {
     at = stepper_.next();
     return at == cfg::kNone ? Progress::PathDone : Progress::Continue;
 }
-
 
 bool Explorer::step_logged(State& state, std::uint32_t at) {
     const State before = state;

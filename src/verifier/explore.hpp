@@ -101,9 +101,7 @@ class Explorer {
     std::optional<State> escaped_;           // the state that a guess did not cover
     const Node* escaped_head_ = nullptr;     // of that guess
     bool skip_visit_ = false;                // the current insn has been visited already
-    std::uint64_t jumps_ = 0;
     std::uint64_t remembered_at_insn_ = 0;
-    std::uint64_t remembered_at_jump_ = 0;
 };
 
 } // namespace ebpfvm::verifier

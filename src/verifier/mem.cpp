@@ -237,7 +237,7 @@ bool check_access(Env& env, const State& state, unsigned number, const MemAccess
     case RegType::TcpSock:
     case RegType::XdpSock:
     case RegType::TpBuffer:
-        return check_object(env, number, reg, access);
+        return check_object(env, reg, access);
     case RegType::ConstMapPtr:
         return env.reject<Slug::UnsupportedInsn>("access to the kernel's struct bpf_map is not supported");
     case RegType::NotInit:

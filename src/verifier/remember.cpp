@@ -156,13 +156,11 @@ void Explorer::demand_all(const State& state) {
 
 // Remembering costs, and so does every comparison with what is remembered.
 bool Explorer::is_worth_remembering(const Step& step) const {
-
     return stats_.explored - remembered_at_insn_ >= (step.is_merge ? 1 : 8);
 }
 
 void Explorer::remember(const State& state, std::uint32_t at) {
     remembered_at_insn_ = stats_.explored;
-    remembered_at_jump_ = jumps_;
     Node* node = make_node();
     node->state = state;
     node->insn = at;

@@ -296,10 +296,8 @@ bool check_packet_load(Env& env, const State& state, const Step& step) {
     return step.shape != Shape::LdInd || check_init(env, state, step.src);
 }
 
-void transfer_packet_load(Env& env, State& state, const Step& step) {
-    (void)env;
+void transfer_packet_load(State& state) {
     clobber_args(state);
-    (void)step;
     state.own_top().regs[0] = Reg::unknown();
 }
 
