@@ -11,7 +11,6 @@
 namespace ebpfvm::verifier {
 namespace {
 
-using isa::Op;
 using isa::Shape;
 
 constexpr std::int64_t kMaxOffset = std::int64_t{1} << 29; // BPF_MAX_VAR_OFF
@@ -333,8 +332,7 @@ bool check_atomic(Env& env, const State& state, const Step& step) {
     if (!check_init(env, state, step.src) || !check_init(env, state, step.dst)) {
         return false;
     }
-    const bool is_cmpxchg = step.op == Op::Cmpxchg32 || step.op == Op::Cmpxchg64;
-    if (is_cmpxchg && !check_init(env, state, 0)) {
+    if (isa::is_cmpxchg(step.op) && !check_init(env, state, 0)) {
         return false;
     }
     if (!check_atomic_place(env, state, step.dst, step)) {
@@ -360,8 +358,7 @@ void transfer_atomic(Env& env, State& state, const Step& step) {
         clobber_all(env, state);
     }
     if (step.shape == Shape::AtomicFetch) {
-        const bool is_cmpxchg = step.op == Op::Cmpxchg32 || step.op == Op::Cmpxchg64;
-        state.own_top().regs[is_cmpxchg ? 0 : step.src] = old;
+        state.own_top().regs[isa::is_cmpxchg(step.op) ? 0 : step.src] = old;
     }
 }
 
