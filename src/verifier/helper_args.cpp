@@ -215,12 +215,6 @@ class ArgCheck {
         return check_memory(map().value_size, access, "a pointer to a value of the map");
     }
 
-    bool has_size_arg() const {
-        return index_ + 1 < kMaxArgs &&
-               (meta_.proto->args[index_ + 1] == ArgType::ConstSize ||
-                meta_.proto->args[index_ + 1] == ArgType::ConstSizeOrZero);
-    }
-
     static Access access_of(ArgType type) {
         switch (type) {
         case ArgType::PtrToMem:
@@ -232,7 +226,7 @@ class ArgCheck {
     }
 
     bool check_fixed_mem(ArgType type) {
-        if (has_size_arg()) {
+        if (meta_.proto->has_size_arg(index_)) {
             return true; // judged with its size
         }
         std::uint32_t size = meta_.proto->arg_sizes[index_];

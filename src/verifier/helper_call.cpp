@@ -256,9 +256,7 @@ std::uint32_t size_of_arg(const Env& env, const State& state, const CallMeta& me
     default: // not memory
         return 0;
     }
-    const bool is_sized = i + 1 < kMaxArgs && (meta.proto->args[i + 1] == ArgType::ConstSize ||
-                                               meta.proto->args[i + 1] == ArgType::ConstSizeOrZero);
-    if (!is_sized) {
+    if (!meta.proto->has_size_arg(i)) {
         return meta.proto->arg_sizes[i];
     }
     const Reg& size = state.reg(i + 2);
