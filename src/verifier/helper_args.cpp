@@ -232,17 +232,12 @@ class ArgCheck {
         std::uint32_t size = meta_.proto->arg_sizes[index_];
         if (type == ArgType::PtrToInt || type == ArgType::PtrToLong) {
             size = type == ArgType::PtrToInt ? 4 : 8;
-            if (!is_aligned(size)) {
-                return env_.reject<Slug::Misaligned>(name_of(reg_.type), offset_range(reg_, 0).min, size);
+            if (reg_.is_pointer() && !is_aligned(reg_, 0, size)) {
+                return env_.reject<Slug::Misaligned>(name_of(reg_.type), offset_range(reg_, 0).min,
+                                                     size);
             }
         }
         return check_memory(size, access_of(type), "a pointer to memory");
-    }
-
-    bool is_aligned(std::uint32_t size) const {
-        const std::uint64_t low = size - 1U;
-        return !reg_.is_pointer() ||
-               ((reg_.var.bits.mask | (reg_.var.bits.value + std::uint64_t(std::int64_t{reg_.off}))) & low) == 0;
     }
 
     bool check_size(bool may_be_zero) {

@@ -98,13 +98,9 @@ bool check_atomic_place(Env& env, const State& state, unsigned number, const Ste
     if (!is_atomic_target(reg)) {
         return env.reject<Slug::AtomicTarget>(name_of(reg.type));
     }
-    if (reg.is_pointer() && reg.type != RegType::Stack) {
-        const std::uint64_t low = step.size - 1U;
-        const auto fixed = std::uint64_t(std::int64_t{reg.off} + step.off);
-        if ((reg.var.bits.mask & low) != 0 || ((reg.var.bits.value + fixed) & low) != 0) {
-            return env.reject<Slug::Misaligned>(name_of(reg.type),
-                                                offset_range(reg, step.off).min, step.size);
-        }
+    if (reg.is_pointer() && reg.type != RegType::Stack && !is_aligned(reg, step.off, step.size)) {
+        return env.reject<Slug::Misaligned>(name_of(reg.type), offset_range(reg, step.off).min,
+                                            step.size);
     }
     return true;
 }

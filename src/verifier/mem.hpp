@@ -24,6 +24,13 @@ struct OffsetRange {
 };
 [[nodiscard]] OffsetRange offset_range(const Reg& pointer, std::int64_t off);
 
+/// Is every position it can have, given a further offset, a multiple of `size`, a power of two?
+[[nodiscard]] inline bool is_aligned(const Reg& pointer, std::int64_t off, std::uint32_t size) {
+    const Tnum& position = pointer.var.bits;
+    const auto fixed = std::uint64_t(pointer.off + off);
+    return ((position.mask | (position.value + fixed)) & (size - 1U)) == 0;
+}
+
 /// Do all possible positions of [off, off + size) lie inside memory of `limit` bytes?
 [[nodiscard]] bool check_map_value(Env& env, unsigned number, const Reg& reg,
                                    const MemAccess& access);
