@@ -9,8 +9,6 @@ using isa::AluOp;
 using isa::Shape;
 using isa::Width;
 
-constexpr std::int64_t kMaxOffset = std::int64_t{1} << 29; // BPF_MAX_VAR_OFF
-
 enum class Kind : std::uint8_t {
     Scalars,
     MovePointer,

@@ -11,8 +11,6 @@
 namespace ebpfvm::verifier {
 namespace {
 
-constexpr std::uint64_t kMaxSize = std::uint64_t{1} << 29; // BPF_MAX_VAR_SIZ
-
 // One argument being judged.
 class ArgCheck {
   public:
@@ -248,7 +246,7 @@ class ArgCheck {
             return env_.reject<Slug::SizeArg>(number_, meta_.proto->name,
                                               fmt::format("its min value is negative ({})", describe(reg_.var)));
         }
-        if (reg_.var.u64.max >= kMaxSize) {
+        if (reg_.var.u64.max >= std::uint64_t(kMaxOffset)) {
             return env_.reject<Slug::SizeArg>(number_, meta_.proto->name, fmt::format("it is not bounded ({})", describe(reg_.var)));
         }
         if (reg_.var.u64.min == 0 && !may_be_zero) {
@@ -276,7 +274,7 @@ class ArgCheck {
             return env_.reject<Slug::SizeArg>(number_, meta_.proto->name,
                                               fmt::format("it must be a known constant ({})", describe(reg_)));
         }
-        if (reg_.var.value() > kMaxSize) {
+        if (reg_.var.value() > std::uint64_t(kMaxOffset)) {
             return env_.reject<Slug::SizeArg>(number_, meta_.proto->name, "it is too large");
         }
         meta_.alloc_size = reg_.var.value();

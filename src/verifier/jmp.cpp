@@ -14,7 +14,6 @@ using isa::JmpOp;
 using isa::Shape;
 using isa::Width;
 
-constexpr std::int64_t kMaxPacketOffset = 0xffff;
 
 struct Operands {
     Reg dst;

@@ -13,8 +13,6 @@ namespace {
 
 using isa::Shape;
 
-constexpr std::int64_t kMaxOffset = std::int64_t{1} << 29; // BPF_MAX_VAR_OFF
-
 bool is_inside(const OffsetRange& range, const MemAccess& access, std::uint64_t limit) {
     return range.min >= 0 && range.max >= range.min && range.max < kMaxOffset &&
            fits(std::uint64_t(range.max), access.size, limit);

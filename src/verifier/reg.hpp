@@ -39,6 +39,14 @@ inline constexpr std::uint8_t kRingbuf = 4; ///< Mem from ringbuf_reserve
 inline constexpr std::uint8_t kUntrusted = 8;
 } // namespace reg_flags
 
+/// Pointers stay nearer to their origin than this, and sizes below it (BPF_MAX_VAR_OFF,
+/// BPF_MAX_VAR_SIZ).
+inline constexpr std::int64_t kMaxOffset = std::int64_t{1} << 29;
+
+/// How far a variable offset may reach into a packet for a comparison to prove bytes
+/// (MAX_PACKET_OFF).
+inline constexpr std::int64_t kMaxPacketOffset = 0xffff;
+
 /// Values of Reg::aux of a Packet pointer that is known to lie at or behind the end.
 inline constexpr std::uint32_t kAtPacketEnd = ~std::uint32_t{0};
 inline constexpr std::uint32_t kBeyondPacketEnd = ~std::uint32_t{1};
