@@ -1,7 +1,10 @@
 // Calls: helpers, host functions, subprograms, callbacks, and how they return.
 #pragma once
 
+#include "ebpfvm/helper.hpp"
 #include "verifier/env.hpp"
+
+#include <utility>
 
 namespace ebpfvm::verifier {
 
@@ -19,6 +22,10 @@ struct CallMeta {
     std::uint32_t key_slot = 0;      ///< then: the slot of this frame's stack that holds it
     std::uint32_t key_frame = 0;
 };
+
+[[nodiscard]] inline bool is(const CallMeta& meta, HelperId id) {
+    return meta.id == std::to_underlying(id);
+}
 
 [[nodiscard]] bool check_helper(Env& env, const State& state, const Step& step, CallMeta& meta);
 /// The same for `call kfunc`: a host function, by the name of the extern.

@@ -43,13 +43,6 @@ const CtxField* field_of(const Env& env, const Reg& reg, const MemAccess& access
     return field != nullptr && (access.is_plain || is_number(field->kind)) ? field : nullptr;
 }
 
-Reg maybe_null(Env& env, RegType type) {
-    Reg reg = Reg::pointer(type);
-    reg.flags = reg_flags::kMaybeNull;
-    reg.id = env.fresh_id();
-    return reg;
-}
-
 } // namespace
 
 bool check_ctx(Env& env, unsigned number, const Reg& reg, const MemAccess& access) {
@@ -101,9 +94,9 @@ Reg load_object(Env& env, const Reg& reg, const MemAccess& access, bool sign_ext
     case CtxFieldKind::PacketEnd:
         return Reg::pointer(RegType::PacketEnd);
     case CtxFieldKind::SockCommonOrNull:
-        return maybe_null(env, RegType::SockCommon);
+        return Reg::pointer_or_null(RegType::SockCommon, env.fresh_id());
     case CtxFieldKind::SocketOrNull:
-        return maybe_null(env, RegType::Socket);
+        return Reg::pointer_or_null(RegType::Socket, env.fresh_id());
     case CtxFieldKind::Socket:
         return Reg::pointer(RegType::Socket);
     case CtxFieldKind::FlowKeys:

@@ -15,10 +15,6 @@ namespace {
 constexpr std::array<std::string_view, 6> kGplLicenses = {
     "GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"};
 
-bool is(const CallMeta& meta, HelperId id) {
-    return meta.id == std::to_underlying(id);
-}
-
 bool check_allowed(Env& env, const CallMeta& meta) {
     const Program& program = *env.code.program;
     if (uapi_helper(meta.id) == nullptr) {
@@ -127,13 +123,6 @@ Reg lookup_result(Env& env, const CallMeta& meta) {
     return value;
 }
 
-Reg maybe_null(Env& env, RegType type) {
-    Reg reg = Reg::pointer(type);
-    reg.flags = reg_flags::kMaybeNull;
-    reg.id = env.fresh_id();
-    return reg;
-}
-
 Scalar integer_result(const CallMeta& meta) {
     constexpr std::int64_t kMaxErrno = 4095;
     switch (HelperId(meta.id)) {
@@ -162,20 +151,20 @@ Reg result_of(Env& env, const CallMeta& meta) {
     case RetType::PtrToMapValue:
         return Reg::pointer(RegType::MapValue, meta.map.aux);
     case RetType::PtrToRingbufMemOrNull:
-        value = maybe_null(env, RegType::Mem);
+        value = Reg::pointer_or_null(RegType::Mem, env.fresh_id());
         value.flags |= reg_flags::kRingbuf;
         value.aux = std::uint32_t(meta.alloc_size);
         return value;
     case RetType::PtrToMemOrNull:
-        value = maybe_null(env, RegType::Mem);
+        value = Reg::pointer_or_null(RegType::Mem, env.fresh_id());
         value.aux = meta.proto->ret_size;
         return value;
     case RetType::PtrToSocketOrNull:
-        return maybe_null(env, RegType::Socket);
+        return Reg::pointer_or_null(RegType::Socket, env.fresh_id());
     case RetType::PtrToSockCommonOrNull:
-        return maybe_null(env, RegType::SockCommon);
+        return Reg::pointer_or_null(RegType::SockCommon, env.fresh_id());
     case RetType::PtrToTcpSockOrNull:
-        return maybe_null(env, RegType::TcpSock);
+        return Reg::pointer_or_null(RegType::TcpSock, env.fresh_id());
     case RetType::PtrToDynptrMemOrNull:
     case RetType::PtrToBtfId:
     case RetType::PtrToBtfIdOrNull:

@@ -78,6 +78,13 @@ struct Reg {
     [[nodiscard]] static Reg pointer(RegType type, std::uint32_t aux = 0) {
         return {.var = Scalar::constant(0), .type = type, .aux = aux};
     }
+    /// Until a comparison with null decides for all values of this id.
+    [[nodiscard]] static Reg pointer_or_null(RegType type, std::uint32_t id) {
+        Reg reg = pointer(type);
+        reg.flags = reg_flags::kMaybeNull;
+        reg.id = id;
+        return reg;
+    }
     [[nodiscard]] bool is_scalar() const { return type == RegType::Scalar; }
     [[nodiscard]] bool is_pointer() const { return type > RegType::Scalar; }
     [[nodiscard]] bool is_constant() const { return is_scalar() && var.is_constant(); }

@@ -11,10 +11,6 @@ namespace {
 
 using isa::Shape;
 
-bool is(const CallMeta& meta, HelperId id) {
-    return meta.id == std::to_underlying(id);
-}
-
 // May the callee read and write `size` bytes there?
 bool check_pointed(Env& env, const State& state, unsigned number, std::uint32_t size,
                    std::string_view function) {
