@@ -36,6 +36,8 @@ void transfer_helper(Env& env, State& state, const CallMeta& meta);
 /// too little is known to go on.
 [[nodiscard]] bool describe_call(Env& env, const State& state, const Step& step, CallMeta& meta);
 
+/// The access to memory that is passed as such an argument: Write if the helper may write to it.
+[[nodiscard]] Access access_to(ArgType type);
 /// Arguments r1.. against the prototype; part of check_helper().
 [[nodiscard]] bool check_args(Env& env, const State& state, CallMeta& meta);
 

@@ -47,9 +47,8 @@ class ArgCheck {
         case ArgType::PtrToMapValueOrNull:
             return is_known_null() || check_map_memory(Access::Read); // sk_storage_get()
         case ArgType::PtrToMapValue:
-            return check_map_memory(Access::Read);
         case ArgType::PtrToUninitMapValue:
-            return check_map_memory(Access::Write);
+            return check_map_memory(access_to(type));
         case ArgType::PtrToMemOrNull:
         case ArgType::PtrToWritableMemOrNull:
             return is_known_null() || check_fixed_mem(type);
@@ -213,16 +212,6 @@ class ArgCheck {
         return check_memory(map().value_size, access, "a pointer to a value of the map");
     }
 
-    static Access access_of(ArgType type) {
-        switch (type) {
-        case ArgType::PtrToMem:
-        case ArgType::PtrToMemOrNull:
-            return Access::Read;
-        default: // all others may be written to
-            return Access::Write;
-        }
-    }
-
     bool check_fixed_mem(ArgType type) {
         if (meta_.proto->has_size_arg(index_)) {
             return true; // judged with its size
@@ -235,7 +224,7 @@ class ArgCheck {
                                                      size);
             }
         }
-        return check_memory(size, access_of(type), "a pointer to memory");
+        return check_memory(size, access_to(type), "a pointer to memory");
     }
 
     bool check_size(bool may_be_zero) {
@@ -266,7 +255,7 @@ class ArgCheck {
         if (null_is_fine && reg_.var.u64.max == 0 && memory.is_known_null()) {
             return true;
         }
-        return memory.check_memory(reg_.var.u64.max, access_of(type), "a pointer to memory");
+        return memory.check_memory(reg_.var.u64.max, access_to(type), "a pointer to memory");
     }
 
     bool check_alloc_size() {
@@ -378,6 +367,20 @@ class ArgCheck {
 };
 
 } // namespace
+
+Access access_to(ArgType type) {
+    switch (type) {
+    case ArgType::PtrToUninitMapValue:
+    case ArgType::PtrToUninitMem:
+    case ArgType::PtrToWritableMem:
+    case ArgType::PtrToWritableMemOrNull:
+    case ArgType::PtrToInt:
+    case ArgType::PtrToLong:
+        return Access::Write;
+    default: // the others are read, or no memory
+        return Access::Read;
+    }
+}
 
 bool check_args(Env& env, const State& state, CallMeta& meta) {
     for (unsigned i = 0; i < kMaxArgs; ++i) {

@@ -207,20 +207,6 @@ bool is_cast(const CallMeta& meta) {
 
 // Stack that arguments point to.
 
-bool writes(ArgType type) {
-    switch (type) {
-    case ArgType::PtrToUninitMapValue:
-    case ArgType::PtrToUninitMem:
-    case ArgType::PtrToWritableMem:
-    case ArgType::PtrToWritableMemOrNull:
-    case ArgType::PtrToInt:
-    case ArgType::PtrToLong:
-        return true;
-    default:
-        return false;
-    }
-}
-
 // Bytes of memory that argument `i` points to.
 std::uint32_t size_of_arg(const Env& env, const State& state, const CallMeta& meta, unsigned i) {
     constexpr std::uint32_t kAny = kMaxSlots * kSlotSize;
@@ -256,7 +242,8 @@ void touch_memory(Env& env, State& state, const CallMeta& meta) {
     for (unsigned i = 0; i < kMaxArgs; ++i) {
         const ArgType type = meta.proto->args[i];
         const Reg reg = state.reg(i + 1);
-        if (!reg.is_pointer() && writes(type) && !reg.is_null()) {
+        const bool is_written = access_to(type) == Access::Write;
+        if (!reg.is_pointer() && is_written && !reg.is_null()) {
             clobber_all(env, state); // only where nothing is judged
         }
         if (reg.type != RegType::Stack) {
@@ -266,7 +253,7 @@ void touch_memory(Env& env, State& state, const CallMeta& meta) {
         if (type != ArgType::PtrToUninitMem && type != ArgType::PtrToUninitMapValue) {
             read_stack_region(env, state, reg, size);
         }
-        if (writes(type)) {
+        if (is_written) {
             clobber_stack(env, state, reg, size);
         }
     }
