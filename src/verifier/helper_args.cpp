@@ -216,15 +216,14 @@ class ArgCheck {
         if (meta_.proto->has_size_arg(index_)) {
             return true; // judged with its size
         }
-        std::uint32_t size = meta_.proto->arg_sizes[index_];
-        if (type == ArgType::PtrToInt || type == ArgType::PtrToLong) {
-            size = type == ArgType::PtrToInt ? 4 : 8;
-            if (reg_.is_pointer() && !is_aligned(reg_, 0, size)) {
-                return env_.reject<Slug::Misaligned>(name_of(reg_.type), offset_range(reg_, 0).min,
-                                                     size);
-            }
+        const std::uint32_t alignment = type == ArgType::PtrToInt    ? 4
+                                        : type == ArgType::PtrToLong ? 8
+                                                                     : 1;
+        if (reg_.is_pointer() && !is_aligned(reg_, 0, alignment)) {
+            return env_.reject<Slug::Misaligned>(name_of(reg_.type), offset_range(reg_, 0).min,
+                                                 alignment);
         }
-        return check_memory(size, access_to(type), "a pointer to memory");
+        return check_memory(meta_.proto->arg_sizes[index_], access_to(type), "a pointer to memory");
     }
 
     bool check_size(bool may_be_zero) {

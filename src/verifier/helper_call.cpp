@@ -219,9 +219,7 @@ std::uint32_t size_of_arg(const Env& env, const State& state, const CallMeta& me
     case ArgType::PtrToUninitMapValue:
         return knows_map ? env.map(meta.map).value_size : kAny;
     case ArgType::PtrToInt:
-        return 4;
     case ArgType::PtrToLong:
-        return 8;
     case ArgType::PtrToMem:
     case ArgType::PtrToMemOrNull:
     case ArgType::PtrToUninitMem:
