@@ -34,7 +34,7 @@ void transfer_helper(Env& env, State& state, const CallMeta& meta);
 
 /// Fills `meta` with what is known of the call, for calls that have been checked before. False if
 /// too little is known to go on.
-[[nodiscard]] bool describe_call(Env& env, const State& state, const Step& step, CallMeta& meta);
+[[nodiscard]] bool describe_call(const State& state, const Step& step, CallMeta& meta);
 
 /// The access to memory that is passed as such an argument: Write if the helper may write to it.
 [[nodiscard]] Access access_to(ArgType type);

@@ -7,6 +7,7 @@
 #include "isa/op_kind.hpp"
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 namespace ebpfvm::verifier {
@@ -28,11 +29,14 @@ struct Step {
     bool is_loop_head = false;
     bool writes_frame_pointer = false;
     bool ends_by_itself = false; ///< may_goto, calls with callbacks: loops with a limit built in
+    bool is_offered = true;    ///< CallHelper: programs of this type may call it
     std::uint16_t live = 0;    ///< registers that may be read from here on
     std::int16_t off = 0;
     std::uint32_t next = 0;    ///< slot behind it
     std::uint32_t target = 0;  ///< slot of a jump or local call
     std::uint64_t imm = 0;     ///< sign extended to 64 bits; lddw: both halves
+    /// Calls of helpers and host functions; nullptr if there is no such function.
+    const HelperProto* proto = nullptr;
 };
 
 /// Facts about a subprogram that do not depend on the state.
@@ -58,14 +62,11 @@ struct Code {
     [[nodiscard]] std::uint32_t subprog_at(std::uint32_t slot) const {
         return cfg.block(slot).subprog;
     }
+    /// Of the function that a `call kfunc` names; empty if there is none.
+    [[nodiscard]] std::string_view extern_name(const Step& step) const;
 };
 
 /// Errors: Errc::InvalidInsn with the insn in the message.
-/// The prototype of helper `id` for programs of `type`: the host's, else the UAPI's; nullptr if there
-/// is none.
-[[nodiscard]] const HelperProto* prototype_of(ProgType type, std::uint32_t id,
-                                              const VerifierOptions& options);
-
 [[nodiscard]] Expected<Code> prepare(const Object& object, const Program& program,
                                      const VerifierOptions& options);
 

@@ -146,10 +146,8 @@ void Explainer::explain_limit(std::uint64_t size, std::string_view what) {
 }
 
 bool Explainer::has_size_arg() const {
-    const HelperProto* proto =
-        prototype_of(env_.code.program->type, std::uint32_t(step().imm), env_.options);
-    return proto != nullptr && step().shape == Shape::CallHelper &&
-           proto->has_size_arg(culprit_ - 1);
+    return step().shape == Shape::CallHelper && step().proto != nullptr &&
+           step().proto->has_size_arg(culprit_ - 1);
 }
 
 // `last`: the largest offset at which the access still fits.

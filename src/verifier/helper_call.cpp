@@ -1,6 +1,5 @@
 // Calls of helpers: whether the program may make them, and what they leave behind.
 #include "ebpfvm/helper.hpp"
-#include "prog/helper_access.hpp"
 #include "prog/map_access.hpp"
 #include "verifier/alu.hpp"
 #include "verifier/call.hpp"
@@ -15,12 +14,9 @@ namespace {
 constexpr std::array<std::string_view, 6> kGplLicenses = {
     "GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"};
 
-bool check_allowed(Env& env, const CallMeta& meta) {
+bool check_allowed(Env& env, const Step& step, const CallMeta& meta) {
     const Program& program = *env.code.program;
-    if (uapi_helper(meta.id) == nullptr) {
-        return true; // a function of the host's
-    }
-    if (!prog::helper_allowed(program.type, program.attach_type, meta.id)) {
+    if (!step.is_offered) {
         return env.reject<Slug::HelperNotAllowed>(name_of(program.type), meta.proto->name, meta.id);
     }
     if (has(meta.proto->flags, HelperFlags::Sleeps) &&
@@ -279,19 +275,6 @@ void update_lock(State& state, const CallMeta& meta) {
     }
 }
 
-std::string function_name(const Env& env, const Step& step) {
-    const auto& externs = env.code.object->externs();
-    const std::size_t index = std::uint32_t(step.imm);
-    return index < externs.size() ? externs[index].name : fmt::format("#{}", index);
-}
-
-const HelperProto* host_function(const Env& env, const Step& step) {
-    const Helper* host = env.options.helpers != nullptr
-                             ? env.options.helpers->find(std::string_view(function_name(env, step)))
-                             : nullptr;
-    return host != nullptr ? &host->proto : nullptr;
-}
-
 } // namespace
 
 bool check_nothing_held(Env& env, const State& state, std::string_view what) {
@@ -305,15 +288,15 @@ bool check_nothing_held(Env& env, const State& state, std::string_view what) {
 }
 
 bool check_helper(Env& env, const State& state, const Step& step, CallMeta& meta) {
-    meta.id = std::uint32_t(step.imm);
     if (step.shape == isa::Shape::CallKfunc) {
         return check_kfunc(env, state, step, meta);
     }
-    meta.proto = prototype_of(env.code.program->type, meta.id, env.options);
+    meta.id = std::uint32_t(step.imm);
+    meta.proto = step.proto;
     if (meta.proto == nullptr) {
         return env.reject<Slug::UnknownHelper>(meta.id);
     }
-    if (!check_allowed(env, meta) || !check_args(env, state, meta)) {
+    if (!check_allowed(env, step, meta) || !check_args(env, state, meta)) {
         return false;
     }
     if (!is_supported(meta.proto->ret)) {
@@ -323,14 +306,9 @@ bool check_helper(Env& env, const State& state, const Step& step, CallMeta& meta
     return check_map(env, meta) && check_lock(env, state, meta) && check_special(env, state, meta);
 }
 
-bool describe_call(Env& env, const State& state, const Step& step, CallMeta& meta) {
-    meta.id = std::uint32_t(step.imm);
-    if (step.shape == isa::Shape::CallKfunc) {
-        meta.id = 0;
-        meta.proto = host_function(env, step);
-    } else {
-        meta.proto = prototype_of(env.code.program->type, meta.id, env.options);
-    }
+bool describe_call(const State& state, const Step& step, CallMeta& meta) {
+    meta.id = step.shape == isa::Shape::CallKfunc ? 0 : std::uint32_t(step.imm);
+    meta.proto = step.proto;
     for (unsigned i = 0; i < kMaxArgs; ++i) {
         const Reg& reg = state.reg(i + 1);
         switch (meta.proto->args[i]) {
@@ -368,9 +346,11 @@ bool describe_call(Env& env, const State& state, const Step& step, CallMeta& met
 
 bool check_kfunc(Env& env, const State& state, const Step& step, CallMeta& meta) {
     meta.id = 0;
-    meta.proto = host_function(env, step);
+    meta.proto = step.proto;
     if (meta.proto == nullptr) {
-        return env.reject<Slug::UnsupportedKfunc>(function_name(env, step));
+        const std::string_view name = env.code.extern_name(step);
+        return env.reject<Slug::UnsupportedKfunc>(
+            name.empty() ? fmt::format("#{}", std::uint32_t(step.imm)) : std::string(name));
     }
     return check_args(env, state, meta) && check_lock(env, state, meta);
 }

@@ -162,7 +162,7 @@ bool Stepper::call_helper(State& state, const Step& step) {
         if (!check_helper(env_, state, step, meta)) {
             return false;
         }
-    } else if (!describe_call(env_, state, step, meta)) {
+    } else if (!describe_call(state, step, meta)) {
         return false;
     }
     if (meta.callback != cfg::kNone) {
