@@ -99,6 +99,7 @@ bool Explorer::push(State state, std::uint32_t insn) {
 bool Explorer::take_pending(State& state, std::uint32_t& at) {
     if (pending_.empty()) {
         env_.path.rewind({});
+        free_retired();
         confirm_guesses();
         return false;
     }
@@ -115,11 +116,7 @@ bool Explorer::take_pending(State& state, std::uint32_t& at) {
     }
     pending_.pop_back();
     confirm_guesses();
-    for (Node* node : env_.path.retired()) {
-        node->state.clear();
-        free_nodes_.push_back(node);
-    }
-    env_.path.retired().clear();
+    free_retired();
     return true;
 }
 

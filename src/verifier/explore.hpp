@@ -79,6 +79,7 @@ class Explorer {
     bool is_worth_remembering(const Step& step) const;
     void remember(const State& state, std::uint32_t at);
     void drop_useless(std::vector<Node*>& nodes);
+    void free_retired();
     void discard(Node& node);
     Node* make_node();
     bool check_budget();

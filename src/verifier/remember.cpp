@@ -196,7 +196,15 @@ void Explorer::drop_useless(std::vector<Node*>& nodes) {
     });
 }
 
-// While a guess is open its nodes may be asked for; they are reused after it.
+void Explorer::free_retired() {
+    for (Node* node : env_.path.retired()) {
+        node->state.clear();
+        free_nodes_.push_back(node);
+    }
+    env_.path.retired().clear();
+}
+
+// While a guess is open its nodes may be asked for.
 void Explorer::discard(Node& node) {
     node.state.clear();
     if (guesses_.empty()) {
