@@ -80,7 +80,7 @@ class Explorer {
     void remember(const State& state, std::uint32_t at);
     void drop_useless(std::vector<Node*>& nodes);
     void free_retired();
-    void discard(Node& node);
+    void free_node(Node& node);
     Node* make_node();
     bool check_budget();
     [[nodiscard]] std::string busiest_place() const;

@@ -190,7 +190,7 @@ void Explorer::drop_useless(std::vector<Node*>& nodes) {
         }
         node->is_listed = false;
         if (node->is_complete) {
-            discard(*node);
+            free_node(*node);
         }
         return true;
     });
@@ -198,18 +198,16 @@ void Explorer::drop_useless(std::vector<Node*>& nodes) {
 
 void Explorer::free_retired() {
     for (Node* node : env_.path.retired()) {
-        node->state.clear();
-        free_nodes_.push_back(node);
+        free_node(*node);
     }
     env_.path.retired().clear();
 }
 
-// While a guess is open its nodes may be asked for.
-void Explorer::discard(Node& node) {
+// It is neither on the path nor listed: nobody looks at it any more. created_ may still have it,
+// but undo() is done with those that are not listed.
+void Explorer::free_node(Node& node) {
     node.state.clear();
-    if (guesses_.empty()) {
-        free_nodes_.push_back(&node);
-    }
+    free_nodes_.push_back(&node);
 }
 
 } // namespace ebpfvm::verifier
