@@ -12,14 +12,14 @@ namespace ebpfvm::verifier {
 struct CallMeta {
     const HelperProto* proto = nullptr;
     std::uint32_t id = 0;
-    Reg map{};                       ///< the ConstMapPtr argument, or NotInit
-    std::uint32_t ref = 0;           ///< of the reference-holding argument
-    bool releases = false;           ///< the helper takes `ref` back
-    std::uint64_t max_size = 0;      ///< largest value of the last size argument
-    std::uint64_t alloc_size = 0;    ///< ConstAllocSizeOrZero
+    Reg map{};                           ///< the ConstMapPtr argument, or NotInit
+    std::uint32_t ref = 0;               ///< of the reference-holding argument
+    bool releases = false;               ///< the helper takes `ref` back
+    std::uint64_t max_size = 0;          ///< largest value of the last size argument
+    std::uint64_t alloc_size = 0;        ///< ConstAllocSizeOrZero
     std::uint32_t callback = cfg::kNone; ///< slot of the PtrToFunc argument
-    bool key_is_present = false;     ///< a constant index inside an array
-    std::uint32_t key_slot = 0;      ///< then: the slot of this frame's stack that holds it
+    bool key_is_present = false;         ///< a constant index inside an array
+    std::uint32_t key_slot = 0;          ///< then: the slot of this frame's stack that holds it
     std::uint32_t key_frame = 0;
 };
 

@@ -238,7 +238,8 @@ void find_packet_changes(Code& code) {
     for (bool changed = true; changed;) {
         changed = false;
         for (SubprogInfo& subprog : code.subprogs) {
-            for (std::uint32_t at = subprog.first; at < subprog.end && !subprog.changes_packet; ++at) {
+            for (std::uint32_t at = subprog.first; at < subprog.end && !subprog.changes_packet;
+                 ++at) {
                 const Step& step = code.steps[at];
                 bool changes = false;
                 if (step.shape == Shape::CallHelper && step.next != 0) {

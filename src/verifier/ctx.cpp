@@ -58,10 +58,9 @@ bool check_ctx(Env& env, unsigned number, const Reg& reg, const MemAccess& acces
     const CtxField* field = field_of(env, reg, access);
     if (field == nullptr) {
         const bool is_write = access.access == Access::Write;
-        return env.reject<Slug::CtxOob>(
-            access.off, access.size,
-            fmt::format("struct {} has no field that may be {} so", env.ctx->name,
-                        is_write ? "written" : "read"));
+        return env.reject<Slug::CtxOob>(access.off, access.size,
+                                        fmt::format("struct {} has no field that may be {} so",
+                                                    env.ctx->name, is_write ? "written" : "read"));
     }
     if (field->kind == CtxFieldKind::BtfObject) {
         return env.reject<Slug::UnsupportedInsn>(

@@ -9,7 +9,6 @@ namespace ebpfvm::verifier {
 /// Sockets, flow keys, tracepoint buffers.
 [[nodiscard]] bool check_object(Env& env, const Reg& reg, const MemAccess& access);
 /// What a load from a context or such a struct gets.
-[[nodiscard]] Reg load_object(Env& env, const Reg& reg, const MemAccess& access,
-                              bool sign_extends);
+[[nodiscard]] Reg load_object(Env& env, const Reg& reg, const MemAccess& access, bool sign_extends);
 
 } // namespace ebpfvm::verifier

@@ -122,8 +122,8 @@ bool Explorer::take_pending(State& state, std::uint32_t& at) {
 
 bool Explorer::check_budget() {
     constexpr std::uint64_t kGuessBudget = 20'000;
-    if (!guesses_.empty() && stats_.explored - guesses_.back().explored >
-                                 kGuessBudget + guesses_.back().explored) {
+    if (!guesses_.empty() &&
+        stats_.explored - guesses_.back().explored > kGuessBudget + guesses_.back().explored) {
         return env_.reject<Slug::TooManyInsns>(stats_.explored, busiest_place());
     }
     if (stats_.explored >= env_.options.max_explored) {

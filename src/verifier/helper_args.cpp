@@ -153,8 +153,8 @@ class ArgCheck {
 
     bool check_packet_arg(const MemAccess& range) {
         if (!prog::may_pass_packet(env_.code.program->type, *meta_.proto)) {
-            return env_.reject<Slug::BadArg>(number_, describe(reg_), index_ + 1,
-                                             meta_.proto->name, "memory outside the packet");
+            return env_.reject<Slug::BadArg>(number_, describe(reg_), index_ + 1, meta_.proto->name,
+                                             "memory outside the packet");
         }
         return check_packet(env_, number_, reg_, range);
     }
@@ -189,8 +189,7 @@ class ArgCheck {
                                          [](ByteKind kind) { return kind == ByteKind::Zero; });
         std::uint64_t key = 0;
         if (!is_zero) {
-            if (!slot.has_spill() || !slot.spilled.is_constant() ||
-                slot.spill_size() < first + 4) {
+            if (!slot.has_spill() || !slot.spilled.is_constant() || slot.spill_size() < first + 4) {
                 return;
             }
             key = std::uint32_t(slot.spilled.var.value() >> (first * 8));
@@ -231,14 +230,18 @@ class ArgCheck {
             return wrong("a size");
         }
         if (reg_.var.s64.min < 0) {
-            return env_.reject<Slug::SizeArg>(number_, meta_.proto->name,
-                                              fmt::format("its min value is negative ({})", describe(reg_.var)));
+            return env_.reject<Slug::SizeArg>(
+                number_, meta_.proto->name,
+                fmt::format("its min value is negative ({})", describe(reg_.var)));
         }
         if (reg_.var.u64.max >= std::uint64_t(kMaxOffset)) {
-            return env_.reject<Slug::SizeArg>(number_, meta_.proto->name, fmt::format("it is not bounded ({})", describe(reg_.var)));
+            return env_.reject<Slug::SizeArg>(
+                number_, meta_.proto->name,
+                fmt::format("it is not bounded ({})", describe(reg_.var)));
         }
         if (reg_.var.u64.min == 0 && !may_be_zero) {
-            return env_.reject<Slug::SizeArg>(number_, meta_.proto->name, fmt::format("it may be 0 ({})", describe(reg_.var)));
+            return env_.reject<Slug::SizeArg>(number_, meta_.proto->name,
+                                              fmt::format("it may be 0 ({})", describe(reg_.var)));
         }
         meta_.max_size = reg_.var.u64.max;
         env_.demand(state_, number_);
@@ -259,8 +262,9 @@ class ArgCheck {
 
     bool check_alloc_size() {
         if (!reg_.is_constant()) {
-            return env_.reject<Slug::SizeArg>(number_, meta_.proto->name,
-                                              fmt::format("it must be a known constant ({})", describe(reg_)));
+            return env_.reject<Slug::SizeArg>(
+                number_, meta_.proto->name,
+                fmt::format("it must be a known constant ({})", describe(reg_)));
         }
         if (reg_.var.value() > std::uint64_t(kMaxOffset)) {
             return env_.reject<Slug::SizeArg>(number_, meta_.proto->name, "it is too large");
@@ -297,9 +301,9 @@ class ArgCheck {
             return wrong("a record from ringbuf_reserve");
         }
         if (!is_unmoved()) {
-            return env_.reject<Slug::BadArg>(number_, fmt::format("{} moved by {}", describe(reg_), reg_.off),
-                                             index_ + 1, meta_.proto->name,
-                                             "the start of the record");
+            return env_.reject<Slug::BadArg>(
+                number_, fmt::format("{} moved by {}", describe(reg_), reg_.off), index_ + 1,
+                meta_.proto->name, "the start of the record");
         }
         return check_release();
     }

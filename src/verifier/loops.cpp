@@ -1,5 +1,6 @@
-// Loops verified once: guess a state at the head that covers all turns, verify the body from it, and
-// see that every way back to the head arrives inside the guess, with a counter closer to its limit.
+// Loops verified once: guess a state at the head that covers all turns, verify the body from it,
+// and see that every way back to the head arrives inside the guess, with a counter closer to its
+// limit.
 #include "verifier/explore.hpp"
 #include "verifier/subsume.hpp"
 #include "verifier/widen.hpp"

@@ -28,13 +28,13 @@ std::string reached(const OffsetRange& range, const MemAccess& access) {
                              : fmt::format("bytes {} to {}", range.min, last);
 }
 
-bool check_fields(Env& env, const MapSpec& map, const OffsetRange& range,
-                  const MemAccess& access) {
+bool check_fields(Env& env, const MapSpec& map, const OffsetRange& range, const MemAccess& access) {
     for (const MapField& field : map.fields) {
         const std::int64_t end = range.max + access.size;
         if (field.off < end && range.min < std::int64_t{field.off} + size_of_field(field.kind)) {
             if (field.kind.starts_with("kptr") || field.kind == "uptr") {
-                return env.reject<Slug::UnsupportedInsn>("kernel pointers in map values are not supported");
+                return env.reject<Slug::UnsupportedInsn>(
+                    "kernel pointers in map values are not supported");
             }
             return env.reject<Slug::MapValueField>(range.min, end - 1, field.kind, field.off);
         }
@@ -165,8 +165,10 @@ bool check_packet(Env& env, unsigned number, const Reg& reg, const MemAccess& ac
         if (reg.var.is_constant()) {
             return env.reject<Slug::PacketOob>(number, reached(range, access), proved);
         }
-        return env.reject<Slug::PacketOob>(
-            number, fmt::format("bytes {} to {}, {} further,", off, off + access.size - 1, describe(reg.var)), proved);
+        return env.reject<Slug::PacketOob>(number,
+                                           fmt::format("bytes {} to {}, {} further,", off,
+                                                       off + access.size - 1, describe(reg.var)),
+                                           proved);
     }
     return true;
 }
@@ -189,7 +191,8 @@ bool is_rewritten(RegType type) {
 
 bool check_same_kind(Env& env, RegType type) {
     RegType& before = env.accessed[env.at];
-    if (before != RegType::NotInit && before != type && (is_rewritten(before) || is_rewritten(type))) {
+    if (before != RegType::NotInit && before != type &&
+        (is_rewritten(before) || is_rewritten(type))) {
         return env.reject<Slug::MixedPointers>(name_of(before), name_of(type));
     }
     before = type;
@@ -216,7 +219,8 @@ bool check_access(Env& env, const State& state, unsigned number, const MemAccess
         }
         if (!is_inside(offset_range(reg, access.off), access, env.map(reg).key_size)) {
             const OffsetRange range = offset_range(reg, access.off);
-            return env.reject<Slug::MemOob>(number, reached(range, access), "map key", env.map(reg).key_size);
+            return env.reject<Slug::MemOob>(number, reached(range, access), "map key",
+                                            env.map(reg).key_size);
         }
         return true;
     case RegType::Packet:
@@ -232,7 +236,8 @@ bool check_access(Env& env, const State& state, unsigned number, const MemAccess
     case RegType::TpBuffer:
         return check_object(env, reg, access);
     case RegType::ConstMapPtr:
-        return env.reject<Slug::UnsupportedInsn>("access to the kernel's struct bpf_map is not supported");
+        return env.reject<Slug::UnsupportedInsn>(
+            "access to the kernel's struct bpf_map is not supported");
     case RegType::NotInit:
         return env.reject<Slug::UninitReg>(number);
     case RegType::Scalar:

@@ -15,7 +15,8 @@ struct MemAccess {
 };
 
 /// May `reg` of the current frame be accessed so? Stack is judged by stack.hpp.
-[[nodiscard]] bool check_access(Env& env, const State& state, unsigned reg, const MemAccess& access);
+[[nodiscard]] bool check_access(Env& env, const State& state, unsigned reg,
+                                const MemAccess& access);
 
 /// [min, max] that off + var of a pointer can be, given a further offset.
 struct OffsetRange {
@@ -35,8 +36,7 @@ struct OffsetRange {
 [[nodiscard]] bool check_map_value(Env& env, unsigned number, const Reg& reg,
                                    const MemAccess& access);
 [[nodiscard]] bool check_mem(Env& env, unsigned number, const Reg& reg, const MemAccess& access);
-[[nodiscard]] bool check_packet(Env& env, unsigned number, const Reg& reg,
-                                const MemAccess& access);
+[[nodiscard]] bool check_packet(Env& env, unsigned number, const Reg& reg, const MemAccess& access);
 
 [[nodiscard]] bool check_load(Env& env, const State& state, const Step& step);
 void transfer_load(Env& env, State& state, const Step& step);

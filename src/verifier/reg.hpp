@@ -73,7 +73,9 @@ struct Reg {
     std::uint32_t aux = 0;
     std::uint32_t map_uid = 0; ///< tells values of different inner maps apart
 
-    [[nodiscard]] static Reg scalar(const Scalar& value) { return {.var = value, .type = RegType::Scalar}; }
+    [[nodiscard]] static Reg scalar(const Scalar& value) {
+        return {.var = value, .type = RegType::Scalar};
+    }
     [[nodiscard]] static Reg unknown() { return scalar(Scalar::unknown()); }
     [[nodiscard]] static Reg pointer(RegType type, std::uint32_t aux = 0) {
         return {.var = Scalar::constant(0), .type = type, .aux = aux};

@@ -44,7 +44,8 @@ Explorer::Visit Explorer::visit(State& state, std::uint32_t at) {
     if (has_useless) {
         drop_useless(nodes);
     }
-    if (!is_guess && (is_worth_remembering(step) || (turns == 0 && (step.is_loop_head || step.ends_by_itself)))) {
+    if (!is_guess && (is_worth_remembering(step) ||
+                      (turns == 0 && (step.is_loop_head || step.ends_by_itself)))) {
         remember(state, at);
         env_.path.nodes().back()->turns = turns;
     }
@@ -59,7 +60,8 @@ Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step&
             demand_all(state);
             return Visit::Covered;
         }
-        if (!is_turn(node, state) || (step.ends_by_itself && step.shape == isa::Shape::CallHelper && !is_return())) {
+        if (!is_turn(node, state) ||
+            (step.ends_by_itself && step.shape == isa::Shape::CallHelper && !is_return())) {
             return Visit::Explore; // entered anew from outside
         }
         escaped_ = state;
@@ -72,8 +74,7 @@ Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step&
         demand_all(state);
         return Visit::Covered;
     }
-    if (covers(env_.code, node, state, Compare::Exact, relied) &&
-        !has_limit(node)) {
+    if (covers(env_.code, node, state, Compare::Exact, relied) && !has_limit(node)) {
         (void)env_.reject<Slug::InfiniteLoop>(env_.at);
         return Visit::Rejected;
     }
@@ -105,10 +106,11 @@ bool Explorer::is_turn(const Node& from, const State& state) {
 // Does the way from that state to here go through a may_goto that counts, or into a callback?
 bool Explorer::has_limit(const Node& from) const {
     const auto& trace = env_.path.trace();
-    return std::any_of(trace.begin() + from.trace_size, trace.end(), [this](const TraceEntry& entry) {
-        return env_.code.steps[entry.insn].ends_by_itself &&
-               (entry.flags & TraceEntry::kTaken) == 0;
-    });
+    return std::any_of(trace.begin() + from.trace_size, trace.end(),
+                       [this](const TraceEntry& entry) {
+                           return env_.code.steps[entry.insn].ends_by_itself &&
+                                  (entry.flags & TraceEntry::kTaken) == 0;
+                       });
 }
 
 // Can the way from that state, at this insn, be gone a limited number of times only? Each pass of a
@@ -170,7 +172,8 @@ void Explorer::remember(const State& state, std::uint32_t at) {
         created_.push_back(node);
     }
     ++stats_.states;
-    stats_.peak_states = std::max<std::uint64_t>(stats_.peak_states, nodes_.size() - free_nodes_.size());
+    stats_.peak_states =
+        std::max<std::uint64_t>(stats_.peak_states, nodes_.size() - free_nodes_.size());
 }
 
 Node* Explorer::make_node() {

@@ -40,8 +40,7 @@ bool check_range(Env& env, const Reg& reg, const MemAccess& access) {
     return true;
 }
 
-bool check_initialised(Env& env, const Frame& frame, const OffsetRange& range,
-                       std::uint32_t size) {
+bool check_initialised(Env& env, const Frame& frame, const OffsetRange& range, std::uint32_t size) {
     if (env.options.allow_uninit_stack) {
         return true;
     }
