@@ -96,7 +96,7 @@ class Liveness {
         case Shape::Atomic:
             return {RegSet(bit(insn.dst) | bit(insn.src)), 0};
         case Shape::AtomicFetch:
-            if (insn.op == Op::Cmpxchg32 || insn.op == Op::Cmpxchg64) {
+            if (isa::is_cmpxchg(insn.op)) {
                 return {RegSet(bit(insn.dst) | bit(insn.src) | bit(0)), 0};
             }
             return {RegSet(bit(insn.dst) | bit(insn.src)), 0};

@@ -45,7 +45,7 @@ bool writes_dst(Shape shape) {
 bool writes_frame_pointer(const Decoded& insn) {
     const Shape shape = shape_of(insn.op);
     if (shape == Shape::AtomicFetch) { // the old value comes back in src; cmpxchg's in r0
-        return insn.src == kFramePointer && insn.op != Op::Cmpxchg32 && insn.op != Op::Cmpxchg64;
+        return insn.src == kFramePointer && !is_cmpxchg(insn.op);
     }
     return writes_dst(shape) && insn.dst == kFramePointer;
 }

@@ -141,6 +141,11 @@ struct OpInfo {
     return shape == Shape::Jal || shape == Shape::CallLocal || shape == Shape::Lddw;
 }
 
+/// Compares with r0, and puts the old value there: all other fetching operations use src.
+[[nodiscard]] constexpr bool is_cmpxchg(Op op) {
+    return op == Op::Cmpxchg32 || op == Op::Cmpxchg64;
+}
+
 /// True for the forms of lddw whose second immediate may be non-zero.
 [[nodiscard]] bool has_second_imm(Op op);
 

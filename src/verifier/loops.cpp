@@ -1,5 +1,6 @@
-// Loops verified once: guess a state at the head that covers all turns, verify the body from it, and
-// see that every way back to the head arrives inside the guess, with a counter closer to its limit.
+// Loops verified once: guess a state at the head that covers all turns, verify the body from it,
+// and see that every way back to the head arrives inside the guess, with a counter closer to its
+// limit.
 #include "verifier/explore.hpp"
 #include "verifier/subsume.hpp"
 #include "verifier/widen.hpp"
@@ -201,17 +202,17 @@ bool Explorer::recover(State& state, std::uint32_t& at) {
 // Everything found out since the guess began is void.
 void Explorer::undo(const Guess& guess) {
     env_.path.rewind(guess.mark);
-    env_.path.retired().clear(); // they are among those created since
+    free_retired();
     while (pending_.size() > guess.pending) {
         pending_.pop_back();
     }
     for (std::size_t i = guess.created; i < created_.size(); ++i) {
         Node* node = created_[i];
-        if (node->is_listed) {
+        if (node->is_listed) { // else it is free already, perhaps made twice since
             std::erase(by_insn_[node->insn], node);
+            node->is_listed = false;
+            free_node(*node);
         }
-        node->state.clear();
-        node->is_listed = false;
     }
     created_.resize(guess.created);
 }

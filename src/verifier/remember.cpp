@@ -44,7 +44,8 @@ Explorer::Visit Explorer::visit(State& state, std::uint32_t at) {
     if (has_useless) {
         drop_useless(nodes);
     }
-    if (!is_guess && (is_worth_remembering(step) || (turns == 0 && (step.is_loop_head || step.ends_by_itself)))) {
+    if (!is_guess && (is_worth_remembering(step) ||
+                      (turns == 0 && (step.is_loop_head || step.ends_by_itself)))) {
         remember(state, at);
         env_.path.nodes().back()->turns = turns;
     }
@@ -59,7 +60,8 @@ Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step&
             demand_all(state);
             return Visit::Covered;
         }
-        if (!is_turn(node, state) || (step.ends_by_itself && step.shape == isa::Shape::CallHelper && !is_return())) {
+        if (!is_turn(node, state) ||
+            (step.ends_by_itself && step.shape == isa::Shape::CallHelper && !is_return())) {
             return Visit::Explore; // entered anew from outside
         }
         escaped_ = state;
@@ -72,8 +74,7 @@ Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step&
         demand_all(state);
         return Visit::Covered;
     }
-    if (covers(env_.code, node, state, Compare::Exact, relied) &&
-        !has_limit(node)) {
+    if (covers(env_.code, node, state, Compare::Exact, relied) && !has_limit(node)) {
         (void)env_.reject<Slug::InfiniteLoop>(env_.at);
         return Visit::Rejected;
     }
@@ -105,10 +106,11 @@ bool Explorer::is_turn(const Node& from, const State& state) {
 // Does the way from that state to here go through a may_goto that counts, or into a callback?
 bool Explorer::has_limit(const Node& from) const {
     const auto& trace = env_.path.trace();
-    return std::any_of(trace.begin() + from.trace_size, trace.end(), [this](const TraceEntry& entry) {
-        return env_.code.steps[entry.insn].ends_by_itself &&
-               (entry.flags & TraceEntry::kTaken) == 0;
-    });
+    return std::any_of(trace.begin() + from.trace_size, trace.end(),
+                       [this](const TraceEntry& entry) {
+                           return env_.code.steps[entry.insn].ends_by_itself &&
+                                  (entry.flags & TraceEntry::kTaken) == 0;
+                       });
 }
 
 // Can the way from that state, at this insn, be gone a limited number of times only? Each pass of a
@@ -156,13 +158,11 @@ void Explorer::demand_all(const State& state) {
 
 // Remembering costs, and so does every comparison with what is remembered.
 bool Explorer::is_worth_remembering(const Step& step) const {
-
     return stats_.explored - remembered_at_insn_ >= (step.is_merge ? 1 : 8);
 }
 
 void Explorer::remember(const State& state, std::uint32_t at) {
     remembered_at_insn_ = stats_.explored;
-    remembered_at_jump_ = jumps_;
     Node* node = make_node();
     node->state = state;
     node->insn = at;
@@ -172,7 +172,8 @@ void Explorer::remember(const State& state, std::uint32_t at) {
         created_.push_back(node);
     }
     ++stats_.states;
-    stats_.peak_states = std::max<std::uint64_t>(stats_.peak_states, nodes_.size() - free_nodes_.size());
+    stats_.peak_states =
+        std::max<std::uint64_t>(stats_.peak_states, nodes_.size() - free_nodes_.size());
 }
 
 Node* Explorer::make_node() {
@@ -192,18 +193,24 @@ void Explorer::drop_useless(std::vector<Node*>& nodes) {
         }
         node->is_listed = false;
         if (node->is_complete) {
-            discard(*node);
+            free_node(*node);
         }
         return true;
     });
 }
 
-// While a guess is open its nodes may be asked for; they are reused after it.
-void Explorer::discard(Node& node) {
-    node.state.clear();
-    if (guesses_.empty()) {
-        free_nodes_.push_back(&node);
+void Explorer::free_retired() {
+    for (Node* node : env_.path.retired()) {
+        free_node(*node);
     }
+    env_.path.retired().clear();
+}
+
+// It is neither on the path nor listed: nobody looks at it any more. created_ may still have it,
+// but undo() is done with those that are not listed.
+void Explorer::free_node(Node& node) {
+    node.state.clear();
+    free_nodes_.push_back(&node);
 }
 
 } // namespace ebpfvm::verifier
