@@ -132,7 +132,7 @@ bool Explorer::check_budget() {
     }
     if ((stats_.explored & 255) == 0) {
         const std::uint64_t bytes =
-            env_.pool.bytes() + (nodes_.size() - free_nodes_.size()) * sizeof(Node) +
+            env_.pool.bytes() + (node_count_ - free_nodes_.size()) * sizeof(Node) +
             pending_.size() * sizeof(Pending) + env_.path.trace().size() * sizeof(TraceEntry);
         stats_.peak_bytes = std::max(stats_.peak_bytes, bytes);
         if (bytes > env_.options.max_bytes) {

@@ -5,8 +5,8 @@
 #include "verifier/log.hpp"
 #include "verifier/step.hpp"
 
-#include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -91,7 +91,8 @@ class Explorer {
     Stepper stepper_;
     std::vector<Pending> pending_;
     std::vector<std::vector<Node*>> by_insn_;
-    std::deque<Node> nodes_;
+    std::vector<std::unique_ptr<Node[]>> nodes_; // in chunks
+    std::size_t node_count_ = 0;
     std::vector<Node*> free_nodes_;
     std::vector<Guess> guesses_;
     std::vector<Node*> created_;            // since the outermost guess began

@@ -56,7 +56,7 @@ struct Node {
     std::uint32_t insn = 0;
     std::uint32_t trace_size = 0; ///< of the path when it was made
     bool is_complete = false;
-    bool is_listed = true; ///< states are compared with it
+    bool is_listed = false; ///< states are compared with it
     /// The head of a loop whose body is verified once, for all turns.
     bool is_inductive = false;
     Places precise{};        ///< values that later decisions relied on

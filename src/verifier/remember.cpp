@@ -173,16 +173,21 @@ void Explorer::remember(const State& state, std::uint32_t at) {
     }
     ++stats_.states;
     stats_.peak_states =
-        std::max<std::uint64_t>(stats_.peak_states, nodes_.size() - free_nodes_.size());
+        std::max<std::uint64_t>(stats_.peak_states, node_count_ - free_nodes_.size());
 }
 
 Node* Explorer::make_node() {
     if (free_nodes_.empty()) {
-        return &nodes_.emplace_back();
+        const std::size_t count = std::clamp<std::size_t>(node_count_, 4, 64);
+        nodes_.push_back(std::make_unique<Node[]>(count));
+        node_count_ += count;
+        for (std::size_t i = count; i-- > 0;) {
+            free_nodes_.push_back(&nodes_.back()[i]);
+        }
     }
     Node* node = free_nodes_.back();
     free_nodes_.pop_back();
-    *node = Node{};
+    node->is_listed = true;
     return node;
 }
 
@@ -209,7 +214,7 @@ void Explorer::free_retired() {
 // It is neither on the path nor listed: nobody looks at it any more. created_ may still have it,
 // but undo() is done with those that are not listed.
 void Explorer::free_node(Node& node) {
-    node.state.clear();
+    node = Node{};
     free_nodes_.push_back(&node);
 }
 

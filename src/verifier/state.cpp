@@ -72,13 +72,12 @@ void StackSlot::forget_spill() {
 
 void Stack::clear() {
     if (block_ != nullptr && --block_->owners == 0) {
-        *block_->bytes -= sizeof(Block) + block_->capacity * sizeof(StackSlot);
-        ::operator delete(block_);
+        block_->pool->give_back(block_);
     }
     block_ = nullptr;
 }
 
-void Stack::reserve(std::size_t size, std::uint64_t& bytes) {
+void Stack::reserve(std::size_t size, FramePool& pool) {
     static_assert(std::is_trivially_copyable_v<StackSlot>);
     size = std::max(size, this->size());
     if (block_ != nullptr && block_->owners == 1 && size <= block_->capacity) {
@@ -86,62 +85,59 @@ void Stack::reserve(std::size_t size, std::uint64_t& bytes) {
         block_->size = std::uint32_t(size);
         return;
     }
-    const std::size_t capacity = (size + 3) & ~std::size_t{3};
-    const std::size_t needed = sizeof(Block) + capacity * sizeof(StackSlot);
-    auto* block = new (::operator new(needed))
-        Block{.owners = 1, .size = std::uint32_t(size), .capacity = std::uint32_t(capacity), .bytes = &bytes};
+    Block* block = pool.take_block((size + kStep - 1) / kStep * kStep);
+    block->size = std::uint32_t(size);
     auto* copy = reinterpret_cast<StackSlot*>(block + 1);
     const std::size_t old = this->size();
     if (old > 0) {
         std::uninitialized_copy(slots(), slots() + old, copy);
     }
     std::uninitialized_fill(copy + old, copy + size, StackSlot{});
-    bytes += needed;
     clear();
     block_ = block;
 }
 
-FramePool::~FramePool() {
-    for (Frame* frame : free_) {
-        delete frame;
+Stack::Block* FramePool::take_block(std::size_t capacity) {
+    const std::size_t needed = sizeof(Stack::Block) + capacity * sizeof(StackSlot);
+    charge(needed);
+    Stack::Block*& free = free_blocks_[capacity / Stack::kStep];
+    void* const memory = free != nullptr ? free : memory_.allocate(needed);
+    if (free != nullptr) {
+        free = free->next_free;
     }
+    return new (memory) Stack::Block{.owners = 1,
+                                     .size = 0,
+                                     .capacity = std::uint32_t(capacity),
+                                     .pool = this,
+                                     .next_free = nullptr};
 }
 
-void FramePool::charge(Frame& frame) {
-    frame.owners = 1;
-    frame.bytes = &bytes_;
-    bytes_ += sizeof(Frame);
-    peak_ = std::max(peak_, bytes_);
+void FramePool::give_back(Stack::Block* block) {
+    bytes_ -= sizeof(Stack::Block) + block->capacity * sizeof(StackSlot);
+    block->next_free = std::exchange(free_blocks_[block->capacity / Stack::kStep], block);
+}
+
+// A frame that held anything before.
+Frame* FramePool::take() {
+    charge(sizeof(Frame));
+    if (free_.empty()) {
+        return new (memory_.allocate(sizeof(Frame), alignof(Frame))) Frame;
+    }
+    Frame* frame = free_.back();
+    free_.pop_back();
+    return frame;
 }
 
 Frame* FramePool::make() {
-    Frame* frame;
-    if (free_.empty()) {
-        frame = new Frame;
-    } else {
-        frame = free_.back();
-        free_.pop_back();
-        frame->regs.fill(Reg{});
-    }
-    frame->callsite = 0;
-    frame->subprog = 0;
-    frame->kind = FrameKind::Entry;
-    frame->return_min = frame->return_max = 0;
-    frame->callbacks = 0;
-    charge(*frame);
+    Frame* frame = take();
+    *frame = Frame{.owners = 1, .pool = this};
     return frame;
 }
 
 Frame* FramePool::clone(const Frame& from) {
-    Frame* frame;
-    if (free_.empty()) {
-        frame = new Frame(from);
-    } else {
-        frame = free_.back();
-        free_.pop_back();
-        *frame = from;
-    }
-    charge(*frame);
+    Frame* frame = take();
+    *frame = from;
+    frame->owners = 1;
     return frame;
 }
 
@@ -161,13 +157,17 @@ State::State(const State& other)
     }
 }
 
-void State::swap(State& other) noexcept {
-    std::swap(refs, other.refs);
-    std::swap(lock, other.lock);
-    std::swap(may_goto_depth, other.may_goto_depth);
-    std::swap(pool_, other.pool_);
-    std::swap(depth_, other.depth_);
-    std::swap(frames_, other.frames_);
+State& State::operator=(State&& other) noexcept {
+    if (this != &other) {
+        clear();
+        refs = std::move(other.refs);
+        lock = other.lock;
+        may_goto_depth = other.may_goto_depth;
+        pool_ = other.pool_;
+        depth_ = std::exchange(other.depth_, 0);
+        frames_ = other.frames_;
+    }
+    return *this;
 }
 
 void State::clear() {

@@ -5,8 +5,10 @@
 #include "support/assert.hpp"
 #include "verifier/reg.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <memory_resource>
 #include <utility>
 #include <vector>
 
@@ -39,6 +41,8 @@ struct StackSlot {
     void forget_spill();
 };
 
+class FramePool;
+
 /// The slots of one frame that were ever written; [0] is the one below r10. Copies share memory until
 /// one of them is written to.
 class Stack {
@@ -60,24 +64,27 @@ class Stack {
     [[nodiscard]] const StackSlot& operator[](std::size_t index) const { return slots()[index]; }
     [[nodiscard]] bool shares(const Stack& other) const { return block_ == other.block_; }
 
-    /// For writing; slots up to `index` are made if there are none. `bytes` counts their memory.
-    [[nodiscard]] StackSlot& own(std::size_t index, std::uint64_t& bytes) {
+    /// For writing; slots up to `index` are made, in memory of the pool, if there are none.
+    [[nodiscard]] StackSlot& own(std::size_t index, FramePool& pool) {
         if (block_ == nullptr || block_->owners > 1 || index >= block_->size) {
-            reserve(index + 1, bytes);
+            reserve(index + 1, pool);
         }
         return slots()[index];
     }
     void clear();
 
   private:
+    friend class FramePool;
     struct Block {
         std::uint32_t owners;
         std::uint32_t size;
-        std::uint32_t capacity;
-        std::uint64_t* bytes; // where its memory is counted
+        std::uint32_t capacity; // a multiple of kStep
+        FramePool* pool;
+        Block* next_free;
     };
+    static constexpr std::size_t kStep = 4;
     [[nodiscard]] StackSlot* slots() const { return reinterpret_cast<StackSlot*>(block_ + 1); }
-    void reserve(std::size_t size, std::uint64_t& bytes);
+    void reserve(std::size_t size, FramePool& pool);
 
     Block* block_ = nullptr;
 };
@@ -101,22 +108,21 @@ struct Frame {
     std::uint32_t callbacks = 0; ///< entered so far from the call that this frame is making
     std::array<Reg, kRegCount> regs{};
     Stack stack{};
-    std::uint64_t* bytes = nullptr; ///< where the memory of the stack is counted
+    FramePool* pool = nullptr; ///< where it comes from
 
     /// For writing: slot `index`, made if there is none.
-    [[nodiscard]] StackSlot& own_slot(std::size_t index) { return stack.own(index, *bytes); }
+    [[nodiscard]] StackSlot& own_slot(std::size_t index) { return stack.own(index, *pool); }
     /// The same for the slot that holds byte `off` (< 0) of the stack.
     [[nodiscard]] StackSlot& slot(std::int32_t off) { return own_slot(slot_index(off)); }
     [[nodiscard]] static std::size_t slot_index(std::int32_t off) { return std::size_t(-off - 1) / kSlotSize; }
 };
 
-/// Keeps frames for reuse: states come and go by the million.
+/// Memory of frames and stacks, kept for reuse: states come and go by the million.
 class FramePool {
   public:
-    FramePool() = default;
+    FramePool() { free_.reserve(kFirstFrames); }
     FramePool(const FramePool&) = delete;
     FramePool& operator=(const FramePool&) = delete;
-    ~FramePool();
 
     Frame* make();
     Frame* clone(const Frame& frame);
@@ -125,9 +131,19 @@ class FramePool {
     [[nodiscard]] std::uint64_t peak_bytes() const { return peak_; }
 
   private:
-    void charge(Frame& frame);
+    friend class Stack;
+    static constexpr std::size_t kFirstFrames = 8;
+    [[nodiscard]] Frame* take();
+    [[nodiscard]] Stack::Block* take_block(std::size_t capacity);
+    void give_back(Stack::Block* block);
+    void charge(std::uint64_t bytes) {
+        bytes_ += bytes;
+        peak_ = std::max(peak_, bytes_);
+    }
 
+    std::pmr::monotonic_buffer_resource memory_{kFirstFrames * sizeof(Frame)};
     std::vector<Frame*> free_;
+    std::array<Stack::Block*, kMaxSlots / Stack::kStep + 1> free_blocks_{}; ///< by capacity / kStep
     std::uint64_t bytes_ = 0;
     std::uint64_t peak_ = 0;
 };
@@ -154,13 +170,13 @@ class State {
     State() = default;
     explicit State(FramePool& pool) : pool_(&pool) {}
     State(const State& other);
-    State(State&& other) noexcept { swap(other); }
-    State& operator=(State other) noexcept {
-        swap(other);
-        return *this;
-    }
+    State(State&& other) noexcept
+        : refs(std::move(other.refs)), lock(other.lock), may_goto_depth(other.may_goto_depth),
+          pool_(other.pool_), depth_(std::exchange(other.depth_, 0)), frames_(other.frames_) {}
+    State& operator=(const State& other) { return *this = State(other); }
+    State& operator=(State&& other) noexcept;
     ~State() { clear(); }
-    void swap(State& other) noexcept;
+    /// No frames any more.
     void clear();
 
     [[nodiscard]] unsigned depth() const { return depth_; } ///< number of frames
