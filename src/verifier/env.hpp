@@ -7,6 +7,9 @@
 
 #include <fmt/format.h>
 
+#include <array>
+#include <cstddef>
+#include <memory_resource>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,10 +38,17 @@ struct Rejection {
 };
 
 class Env {
+    std::array<std::byte, 16384> first_memory_; // enough for most programs
+
   public:
     Env(const Code& program, const VerifierOptions& verifier_options)
-        : code(program), options(verifier_options), path(program),
-          edges(program.steps.size(), 0), accessed(program.steps.size(), RegType::NotInit), called(program.subprogs.size(), false), stack_depth(program.subprogs.size(), 0) {}
+        : code(program), options(verifier_options), path(program, memory),
+          edges(program.steps.size(), 0, &memory),
+          accessed(program.steps.size(), RegType::NotInit, &memory),
+          called(program.subprogs.size(), false, &memory),
+          stack_depth(program.subprogs.size(), 0, &memory) {}
+    Env(const Env&) = delete;
+    Env& operator=(const Env&) = delete;
 
     /// Remembers why, and returns false so that checks can end with it.
     template <Slug slug, class... Args>
@@ -72,7 +82,9 @@ class Env {
 
     const Code& code;
     const VerifierOptions& options;
-    FramePool pool{};
+    /// For what lives as long as this: freed at once, at the end.
+    std::pmr::monotonic_buffer_resource memory{first_memory_.data(), first_memory_.size()};
+    FramePool pool{memory};
     Path path;
     std::shared_ptr<const CtxLayout> ctx{}; ///< null: the type has no layout
     Rejection rejection{};
@@ -80,10 +92,10 @@ class Env {
     /// By slot: which ways conditional jumps can go, as a sum of these.
     static constexpr std::uint8_t kFalls = 1;
     static constexpr std::uint8_t kJumps = 2;
-    std::vector<std::uint8_t> edges{};
-    std::vector<RegType> accessed{}; ///< by slot: what a load or store went through, NotInit before
-    std::vector<bool> called{}; ///< global functions, by subprogram
-    std::vector<std::uint32_t> stack_depth{}; ///< bytes used so far, by subprogram
+    std::pmr::vector<std::uint8_t> edges{};
+    std::pmr::vector<RegType> accessed{}; ///< by slot: what a load or store went through, NotInit before
+    std::pmr::vector<bool> called{}; ///< global functions, by subprogram
+    std::pmr::vector<std::uint32_t> stack_depth{}; ///< bytes used so far, by subprogram
     std::uint32_t at = 0; ///< slot of the current insn
 
   private:

@@ -6,7 +6,7 @@
 #include "verifier/step.hpp"
 
 #include <map>
-#include <memory>
+#include <memory_resource>
 #include <optional>
 #include <vector>
 
@@ -15,9 +15,10 @@ namespace ebpfvm::verifier {
 class Explorer {
   public:
     Explorer(Env& env, VerifierStats& stats)
-        : env_(env), stats_(stats), log_(env), stepper_(env, Judging::On),
-          by_insn_(env.code.steps.size()), next_guess_(env.code.steps.size(), 0) {
-        pending_.reserve(16);
+        : env_(env), stats_(stats), log_(env), stepper_(env, Judging::On), pending_(&env.memory),
+          by_insn_(env.code.steps.size(), &env.memory), nodes_(&env.memory),
+          free_nodes_(&env.memory), next_guess_(env.code.steps.size(), 0, &env.memory) {
+        pending_.reserve(8);
     }
 
     /// Explores everything that `state` at slot `at` can lead to. False if a path ends in a
@@ -78,7 +79,7 @@ class Explorer {
 
     bool is_worth_remembering(const Step& step) const;
     void remember(const State& state, std::uint32_t at);
-    void drop_useless(std::vector<Node*>& nodes);
+    void drop_useless(std::pmr::vector<Node*>& nodes);
     void free_retired();
     void free_node(Node& node);
     Node* make_node();
@@ -89,14 +90,14 @@ class Explorer {
     VerifierStats& stats_;
     Log log_;
     Stepper stepper_;
-    std::vector<Pending> pending_;
-    std::vector<std::vector<Node*>> by_insn_;
-    std::vector<std::unique_ptr<Node[]>> nodes_; // in chunks
+    std::pmr::vector<Pending> pending_;
+    std::pmr::vector<std::pmr::vector<Node*>> by_insn_;
+    std::pmr::vector<std::pmr::vector<Node>> nodes_; // in chunks
     std::size_t node_count_ = 0;
-    std::vector<Node*> free_nodes_;
+    std::pmr::vector<Node*> free_nodes_;
     std::vector<Guess> guesses_;
-    std::vector<Node*> created_;            // since the outermost guess began
-    std::vector<std::uint32_t> next_guess_; // by slot: turns before another guess is worth it
+    std::vector<Node*> created_; // since the outermost guess began
+    std::pmr::vector<std::uint32_t> next_guess_; // by slot: turns before another guess is worth it
     std::map<std::uint32_t, std::vector<bool>> bodies_; // of loops, by the block of their head
     std::uint64_t wasted_ = 0;              // insns explored for guesses that were wrong
     std::vector<std::uint64_t> thresholds_; // of widening; computed when first needed

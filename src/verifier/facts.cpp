@@ -212,7 +212,7 @@ void add_tables(const Env& env, Facts& facts) {
     sort_unique(facts.maps);
     sort_unique(facts.helpers);
     std::ranges::sort(facts.ctx_fields);
-    facts.stack_bytes = env.stack_depth;
+    facts.stack_bytes.assign(env.stack_depth.begin(), env.stack_depth.end());
 }
 
 } // namespace

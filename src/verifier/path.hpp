@@ -7,7 +7,7 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
+#include <memory_resource>
 #include <vector>
 
 namespace ebpfvm::verifier {
@@ -99,7 +99,8 @@ struct PathMark {
 
 class Path {
   public:
-    explicit Path(const Code& code) : code_(code) {
+    Path(const Code& code, std::pmr::memory_resource& memory)
+        : code_(code), trace_(&memory), nodes_(&memory) {
         trace_.reserve(2 * code.steps.size()); // small programs never need more
         nodes_.reserve(32);
     }
@@ -108,8 +109,8 @@ class Path {
         trace_.push_back({.insn = insn, .depth = std::uint8_t(depth)});
     }
     [[nodiscard]] TraceEntry& last() { return trace_.back(); }
-    [[nodiscard]] const std::vector<TraceEntry>& trace() const { return trace_; }
-    [[nodiscard]] const std::vector<Node*>& nodes() const { return nodes_; }
+    [[nodiscard]] const std::pmr::vector<TraceEntry>& trace() const { return trace_; }
+    [[nodiscard]] const std::pmr::vector<Node*>& nodes() const { return nodes_; }
     /// Nodes that left the path and are not listed any more: nobody needs them.
     [[nodiscard]] std::vector<Node*>& retired() { return retired_; }
 
@@ -146,8 +147,8 @@ class Path {
     void step_back(const TraceEntry& entry, Places& places) const;
 
     const Code& code_;
-    std::vector<TraceEntry> trace_;
-    std::vector<Node*> nodes_;
+    std::pmr::vector<TraceEntry> trace_;
+    std::pmr::vector<Node*> nodes_;
     std::vector<Node*> retired_;
     std::vector<Places> links_;
     SlotMasks written_{};

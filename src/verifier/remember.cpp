@@ -15,7 +15,7 @@ bool is_useless(const Node& node) {
 
 Explorer::Visit Explorer::visit(State& state, std::uint32_t at) {
     const Step& step = env_.code.steps[at];
-    std::vector<Node*>& nodes = by_insn_[at];
+    std::pmr::vector<Node*>& nodes = by_insn_[at];
     bool has_useless = false;
     const Node* last = nullptr; // the turn before this one
     for (std::size_t i = nodes.size(); i-- > 0;) {
@@ -179,7 +179,7 @@ void Explorer::remember(const State& state, std::uint32_t at) {
 Node* Explorer::make_node() {
     if (free_nodes_.empty()) {
         const std::size_t count = std::clamp<std::size_t>(node_count_, 4, 64);
-        nodes_.push_back(std::make_unique<Node[]>(count));
+        nodes_.emplace_back(count);
         node_count_ += count;
         for (std::size_t i = count; i-- > 0;) {
             free_nodes_.push_back(&nodes_.back()[i]);
@@ -191,7 +191,7 @@ Node* Explorer::make_node() {
     return node;
 }
 
-void Explorer::drop_useless(std::vector<Node*>& nodes) {
+void Explorer::drop_useless(std::pmr::vector<Node*>& nodes) {
     std::erase_if(nodes, [this](Node* node) {
         if (!is_useless(*node)) {
             return false;

@@ -120,7 +120,7 @@ struct Frame {
 /// Memory of frames and stacks, kept for reuse: states come and go by the million.
 class FramePool {
   public:
-    FramePool() { free_.reserve(kFirstFrames); }
+    explicit FramePool(std::pmr::memory_resource& memory) : memory_(memory), free_(&memory) {}
     FramePool(const FramePool&) = delete;
     FramePool& operator=(const FramePool&) = delete;
 
@@ -132,7 +132,6 @@ class FramePool {
 
   private:
     friend class Stack;
-    static constexpr std::size_t kFirstFrames = 8;
     [[nodiscard]] Frame* take();
     [[nodiscard]] Stack::Block* take_block(std::size_t capacity);
     void give_back(Stack::Block* block);
@@ -141,8 +140,8 @@ class FramePool {
         peak_ = std::max(peak_, bytes_);
     }
 
-    std::pmr::monotonic_buffer_resource memory_{kFirstFrames * sizeof(Frame)};
-    std::vector<Frame*> free_;
+    std::pmr::memory_resource& memory_; // nothing is given back to it
+    std::pmr::vector<Frame*> free_;
     std::array<Stack::Block*, kMaxSlots / Stack::kStep + 1> free_blocks_{}; ///< by capacity / kStep
     std::uint64_t bytes_ = 0;
     std::uint64_t peak_ = 0;
