@@ -117,28 +117,28 @@ void FramePool::give_back(Stack::Block* block) {
     block->next_free = std::exchange(free_blocks_[block->capacity / Stack::kStep], block);
 }
 
-// A frame that held anything before.
-Frame* FramePool::take() {
+Frame* FramePool::keep(const Frame& content) {
     charge(sizeof(Frame));
+    Frame* frame;
     if (free_.empty()) {
-        return new (memory_.allocate(sizeof(Frame), alignof(Frame))) Frame;
+        frame = new (memory_.allocate(sizeof(Frame), alignof(Frame))) Frame(content);
+    } else {
+        frame = free_.back();
+        free_.pop_back();
+        *frame = content;
     }
-    Frame* frame = free_.back();
-    free_.pop_back();
+    frame->owners = 1;
+    frame->pool = this;
     return frame;
 }
 
 Frame* FramePool::make() {
-    Frame* frame = take();
-    *frame = Frame{.owners = 1, .pool = this};
-    return frame;
+    static const Frame kNew;
+    return keep(kNew);
 }
 
 Frame* FramePool::clone(const Frame& from) {
-    Frame* frame = take();
-    *frame = from;
-    frame->owners = 1;
-    return frame;
+    return keep(from);
 }
 
 void FramePool::release(Frame* frame) {

@@ -132,7 +132,7 @@ class FramePool {
 
   private:
     friend class Stack;
-    [[nodiscard]] Frame* take();
+    [[nodiscard]] Frame* keep(const Frame& content);
     [[nodiscard]] Stack::Block* take_block(std::size_t capacity);
     void give_back(Stack::Block* block);
     void charge(std::uint64_t bytes) {
