@@ -169,7 +169,20 @@ void add_maps(const Object& object, Code& code) {
     }
 }
 
-void add_steps(const isa::DecodedProgram& decoded, Code& code) {
+void find_callee(const Code& code, const VerifierOptions& options, Step& step) {
+    const Program& program = *code.program;
+    if (step.shape == Shape::CallHelper) {
+        const auto id = std::uint32_t(step.imm);
+        step.proto = prototype_of(program.type, id, options);
+        step.is_offered = uapi_helper(id) == nullptr || // the host's
+                          prog::helper_allowed(program.type, program.attach_type, id);
+    } else if (step.shape == Shape::CallKfunc && options.helpers != nullptr) {
+        const Helper* host = options.helpers->find(code.extern_name(step));
+        step.proto = host != nullptr ? &host->proto : nullptr;
+    }
+}
+
+void add_steps(const isa::DecodedProgram& decoded, const VerifierOptions& options, Code& code) {
     code.steps.resize(decoded.insns.size());
     for (std::uint32_t at = 0; at < decoded.insns.size(); at += decoded.insns[at].slots) {
         const isa::Decoded& insn = decoded.insns[at];
@@ -188,24 +201,10 @@ void add_steps(const isa::DecodedProgram& decoded, Code& code) {
         step.is_prune_point = block.first == at;
         step.is_merge = block.first == at && (block.predecessors > 1 || block.is_loop_head);
         describe(insn.op, step);
+        find_callee(code, options, step);
     }
     for (const std::uint32_t at : decoded.frame_pointer_writes) {
         code.steps[at].writes_frame_pointer = true;
-    }
-}
-
-void add_callees(Code& code, const VerifierOptions& options) {
-    const Program& program = *code.program;
-    for (Step& step : code.steps) {
-        const auto id = std::uint32_t(step.imm);
-        if (step.shape == Shape::CallHelper && step.next != 0) {
-            step.proto = prototype_of(program.type, id, options);
-            step.is_offered = uapi_helper(id) == nullptr || // the host's
-                              prog::helper_allowed(program.type, program.attach_type, id);
-        } else if (step.shape == Shape::CallKfunc && options.helpers != nullptr) {
-            const Helper* host = options.helpers->find(code.extern_name(step));
-            step.proto = host != nullptr ? &host->proto : nullptr;
-        }
     }
 }
 
@@ -242,10 +241,11 @@ void find_packet_changes(Code& code) {
                  ++at) {
                 const Step& step = code.steps[at];
                 bool changes = false;
-                if (step.shape == Shape::CallHelper && step.next != 0) {
-                    changes = step.imm == kTailCallId || // what it runs may
-                              (step.proto != nullptr &&
-                               has(step.proto->flags, HelperFlags::ChangesPacket));
+                if (step.proto != nullptr) {
+                    const bool is_tail_call =
+                        step.shape == Shape::CallHelper && step.imm == kTailCallId;
+                    changes = is_tail_call || // what it runs may
+                              has(step.proto->flags, HelperFlags::ChangesPacket);
                 } else if (step.next != 0 &&
                            (step.shape == Shape::CallLocal || step.op == Op::LddwFunc)) {
                     changes = code.subprogs[code.subprog_at(step.target)].changes_packet;
@@ -280,8 +280,7 @@ Expected<Code> prepare(const Object& object, const Program& program,
     });
     add_subprogs(decoded, program, code);
     add_maps(object, code);
-    add_steps(decoded, code);
-    add_callees(code, options);
+    add_steps(decoded, options, code);
     mark_returns(code);
     find_packet_changes(code);
     return code;

@@ -23,6 +23,10 @@ inline Vm vm_with_test_functions() {
                                           [](CallContext& call) { call.abort("asked to"); }));
     EXPECT_TRUE(vm.helpers().add_function(0x10003, "host_read",
                                           [](const std::uint64_t* in) { return *in; }));
+    EXPECT_TRUE(vm.helpers().add(
+        {.proto = {.name = "host_move_packet", .flags = HelperFlags::ChangesPacket},
+         .fn = [](CallContext&, std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t,
+                  std::uint64_t) -> std::uint64_t { return 0; }}));
     return vm;
 }
 
