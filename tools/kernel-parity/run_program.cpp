@@ -1,5 +1,5 @@
-// Runs a program as the kernel's test_loader.c would, in the interpreter, and compares what it
-// returns.
+// Runs a program as the kernel's test_loader.c would, in the interpreter, with and without checks,
+// and compares what it returns.
 //
 //   run_program FILE PROGRAM RETVAL DATA
 //
@@ -86,6 +86,57 @@ bool can_run(ProgType type) {
            type == ProgType::SchedAct || runs_without_packet(type);
 }
 
+struct Job {
+    const Object& object;
+    const Program& program;
+    ProgType type; ///< the program's own; its context may be another one's
+    std::string path;
+    std::string_view data;
+    std::uint32_t expected;
+};
+
+struct Answer {
+    const char* status = "same";
+    std::string detail{};
+};
+
+Answer run_as(ExecMode mode, const Job& job) {
+    Vm vm({.insn_budget = kInsnBudget});
+    const auto module = vm.load(job.object, {.mode = mode, .programs = {job.program.name}});
+    if (!module) {
+        return {module.error().code == Errc::Rejected ? "differs" : "cannot run",
+                to_string(module.error())};
+    }
+    const auto executable = module->program(job.program.name);
+    if (!executable) {
+        return {"cannot run", to_string(executable.error())};
+    }
+    fill_maps(*module, job.path);
+    Buffer buffer(job.data);
+    const RunResult result = run(*executable, job.type, buffer);
+    if (result.fault) {
+        return {"faults", result.fault->message};
+    }
+    const auto returned = std::uint32_t(result.r0);
+    return returned == job.expected
+               ? Answer{}
+               : Answer{"differs", "returned " + std::to_string(returned) + ", expected " +
+                                       std::to_string(job.expected)};
+}
+
+// Programs that run as others than they are have no verdict to run by.
+Answer run_both(const Job& job) {
+    Answer checked = run_as(ExecMode::Checked, job);
+    if (std::string_view(checked.status) != "same" || job.program.type != job.type) {
+        return checked;
+    }
+    Answer verified = run_as(ExecMode::Verified, job);
+    if (std::string_view(verified.status) != "same") {
+        verified.detail = "without checks: " + verified.detail;
+    }
+    return verified;
+}
+
 int test(const std::string& path, const std::string& name, std::uint32_t expected,
          std::string_view data) {
     auto object = load_object_file(path);
@@ -105,25 +156,8 @@ int test(const std::string& path, const std::string& name, std::uint32_t expecte
     if (runs_without_packet(type)) {
         program->type = ProgType::Unspec;
     }
-    Vm vm({.insn_budget = kInsnBudget});
-    const auto module = vm.load(*object, {.programs = {program->name}});
-    if (!module) {
-        return answer("cannot run", to_string(module.error()));
-    }
-    const auto executable = module->program(program->name);
-    if (!executable) {
-        return answer("cannot run", to_string(executable.error()));
-    }
-    fill_maps(*module, path);
-    Buffer buffer(data);
-    const RunResult result = run(*executable, type, buffer);
-    if (result.fault) {
-        return answer("faults", result.fault->message);
-    }
-    const auto returned = std::uint32_t(result.r0);
-    return returned == expected ? answer("same", "")
-                                : answer("differs", "returned " + std::to_string(returned) +
-                                                        ", expected " + std::to_string(expected));
+    const Answer result = run_both({*object, *program, type, path, data, expected});
+    return answer(result.status, result.detail);
 }
 
 } // namespace
