@@ -3,6 +3,7 @@
 
 #include "ebpfvm/error.hpp"
 #include "ebpfvm/facts.hpp"
+#include "ebpfvm/numeric_domain.hpp"
 #include "ebpfvm/object.hpp"
 
 #include <cstdint>
@@ -77,9 +78,6 @@ enum class MergeStrategy : std::uint8_t {
     Prune, ///< each path is explored; one that adds nothing to an explored state is dropped
     Join,  ///< states are joined where paths meet, until nothing changes
 };
-
-/// What is tracked of numbers.
-enum class NumericDomain : std::uint8_t { Product, Tnum, Intervals };
 
 struct VerifierOptions {
     std::uint64_t max_explored = 1'000'000;                  ///< insns

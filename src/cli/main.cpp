@@ -143,15 +143,16 @@ Action add_info(CLI::App& app, CLI::App*& command) {
 void add_verifier_options(CLI::App& command, VerifierOptions& options) {
     const std::map<std::string, MergeStrategy> strategies = {{"prune", MergeStrategy::Prune},
                                                              {"join", MergeStrategy::Join}};
-    const std::map<std::string, NumericDomain> domains = {{"product", NumericDomain::Product},
-                                                          {"tnum", NumericDomain::Tnum},
-                                                          {"intervals", NumericDomain::Intervals}};
+    const std::map<std::string, NumericDomain> domains = {
+#define EBPFVM_DOMAIN(name, text) {text, NumericDomain::name},
+#include "ebpfvm/tables/domains.def"
+    };
     command.add_option("--strategy", options.strategy, "what happens where paths meet")
         ->transform(CLI::CheckedTransformer(strategies).description(""))
         ->type_name("prune|join");
     command.add_option("--domain", options.domain, "what is tracked of numbers")
         ->transform(CLI::CheckedTransformer(domains).description(""))
-        ->type_name("product|tnum|intervals");
+        ->type_name("product|tnum|intervals|constants");
     command.add_flag_callback(
         "--strict-stack", [&options] { options.allow_uninit_stack = false; },
         "reject reads of stack that was never written");

@@ -14,11 +14,10 @@ namespace {
 
 // Other domains than the product forget a part of every number.
 void project_numbers(State& state, NumericDomain domain) {
-    const Domain part = domain == NumericDomain::Tnum ? Domain::Tnum : Domain::Intervals;
     for (unsigned r = 0; r < kFramePointer; ++r) {
         const Reg& reg = state.reg(r);
         if (reg.type != RegType::NotInit && !reg.var.is_constant()) {
-            state.own_top().regs[r].var = project(reg.var, part);
+            state.own_top().regs[r].var = project(reg.var, domain);
         }
     }
 }

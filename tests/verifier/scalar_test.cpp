@@ -354,10 +354,12 @@ TEST(Widen, UnstableBoundsJumpToThresholds) {
 
 TEST(Project, ForgetsWhatTheDomainCannotExpress) {
     const Scalar value = Scalar::in(5, 9);
-    EXPECT_EQ(project(value, Domain::Tnum), Scalar::of_bits(4));
+    EXPECT_EQ(project(value, NumericDomain::Tnum), Scalar::of_bits(4));
     Scalar aligned = alu(AluOp::And, kAny, 0x38);
-    EXPECT_EQ(project(aligned, Domain::Intervals).bits, (Tnum{0, 0x3f}));
-    EXPECT_EQ(project(aligned, Domain::Intervals).u64, u(0, 0x38));
+    EXPECT_EQ(project(aligned, NumericDomain::Intervals).bits, (Tnum{0, 0x3f}));
+    EXPECT_EQ(project(aligned, NumericDomain::Intervals).u64, u(0, 0x38));
+    EXPECT_EQ(project(aligned, NumericDomain::Constants), Scalar::unknown());
+    EXPECT_EQ(project(number(7), NumericDomain::Constants), number(7));
 }
 
 } // namespace

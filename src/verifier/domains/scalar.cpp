@@ -255,20 +255,4 @@ bool reduce_zero_extended(Scalar& s) {
     return change == Change::None;
 }
 
-Scalar project(const Scalar& s, Domain domain) {
-    Scalar kept = s;
-    switch (domain) {
-    case Domain::Product:
-        return s;
-    case Domain::Tnum:
-        kept = Scalar::unknown();
-        kept.bits = s.bits;
-        break;
-    case Domain::Intervals:
-        kept.bits = Tnum::unknown();
-        break;
-    }
-    return reduce(kept) ? kept : s;
-}
-
 } // namespace ebpfvm::verifier

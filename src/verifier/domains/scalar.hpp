@@ -1,6 +1,7 @@
 // What the verifier knows about a number: the reduced product of tnum and ranges.
 #pragma once
 
+#include "ebpfvm/numeric_domain.hpp"
 #include "isa/op_kind.hpp"
 #include "verifier/domains/range.hpp"
 #include "verifier/domains/tnum.hpp"
@@ -8,12 +9,8 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <tuple>
 
 namespace ebpfvm::verifier {
-
-/// Which part of the product to keep, to compare domains (see project()).
-enum class Domain : std::uint8_t { Product, Tnum, Intervals };
 
 /// A set of 64-bit words: those that every part contains. u32 and s32 speak of the low half.
 ///
@@ -58,8 +55,6 @@ struct Scalar {
     }
 
     constexpr bool operator==(const Scalar&) const = default;
-    constexpr auto parts() const { return std::tie(bits, u64, s64, u32, s32); }
-    constexpr auto parts() { return std::tie(bits, u64, s64, u32, s32); }
 };
 
 /// Whether every value of `a` is in `b`, part by part.
@@ -81,8 +76,8 @@ struct Scalar {
 /// The same for a value whose high half is zero, as after any 32-bit operation; reads u32, s32 and
 /// the low bits alone.
 [[nodiscard]] bool reduce_zero_extended(Scalar& s);
-/// Forgets what the domain cannot express: the ranges follow from the bits, or the other way round.
-[[nodiscard]] Scalar project(const Scalar& s, Domain domain);
+/// Forgets what the domain does not keep; then what it keeps refines the rest again.
+[[nodiscard]] Scalar project(const Scalar& s, NumericDomain domain);
 
 // What an operation computes, for every value of its operands (isa/semantics.hpp). Results of
 // 32-bit operations are zero extended.
