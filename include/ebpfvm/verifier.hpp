@@ -96,7 +96,7 @@ struct VerifierOptions {
     const HelperTable* helpers = nullptr;
     /// Host-defined program types; null: the kernel's alone.
     const ProgTypeTable* prog_types = nullptr;
-    /// Receives a log in the kernel's style, line by line.
+    /// Receives a log of the paths in the kernel's style, line by line. MergeStrategy::Join has none.
     std::function<void(std::string_view)> log{};
 };
 

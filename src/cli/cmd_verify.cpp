@@ -156,6 +156,10 @@ class Session {
 } // namespace
 
 Expected<int> verify_command(const VerifyCommand& command, const Style& style) {
+    if (command.log == LogForm::Kernel && command.options.strategy == MergeStrategy::Join) {
+        return fail(Errc::InvalidArgument,
+                    "--log kernel shows paths; --strategy join follows none, leave it out");
+    }
     return Session(command, style).run();
 }
 

@@ -93,6 +93,7 @@ TEST(Verify, WrongInputIsOneLineAndExitCode2) {
                                                          {empty},
                                                          {"--strategy", "guess", kMistake},
                                                          {"--domain", "octagons", kMistake},
+                                                         {"--log", "kernel", "--strategy", "join", kMistake},
                                                          {"--repeat", "0", kMistake},
                                                          {"--prog", "no_such_program", kMistake},
                                                          {"--compare", "no/such/file", kMistake},
