@@ -46,7 +46,7 @@ struct Kernel {
     std::string name;
     NativeKernel native;
     Executable checked;
-    std::shared_ptr<const interp::Code> unchecked;
+    std::shared_ptr<const exec::Code> unchecked;
     std::uint64_t insns = 0;
 };
 
@@ -77,7 +77,7 @@ void run_checked(benchmark::State& state, const Kernel& kernel) {
 void run_unchecked(benchmark::State& state, const Kernel& kernel) {
     auto buffer = make_buffer();
     const Environment environment;
-    const interp::RunInput input{.ctx = buffer.data(),
+    const exec::RunInput input{.ctx = buffer.data(),
                                  .size = buffer.size(),
                                  .insn_budget = ~std::uint64_t{0},
                                  .environment = &environment};
@@ -104,10 +104,10 @@ void check(Kernel& kernel) {
     kernel.insns = result.insns_executed;
 }
 
-std::shared_ptr<const interp::Code> compile_unchecked(const Program& program) {
+std::shared_ptr<const exec::Code> compile_unchecked(const Program& program) {
     static const ProgTypeTable types;
     static const HelperTable helpers;
-    return must(interp::compile(program, {.ctx = types.find(ProgType::Unspec)->ctx,
+    return must(exec::resolve(program, {.ctx = types.find(ProgType::Unspec)->ctx,
                                           .maps = {},
                                           .helpers = &helpers,
                                           .variables = {},

@@ -13,6 +13,7 @@ LAYERS = [  # from the top
     {"cli"},
     {"vm"},
     {"verifier", "interp", "jit", "helpers"},
+    {"exec"},
     {"elf", "cfg", "maps", "prog"},
     {"isa"},
     {"support"},

@@ -2,14 +2,16 @@
 // Tested by tests/data/run/ and the kernel's lib/test_bpf.c.
 #include "interp/interp.hpp"
 
-#include "interp/calls.hpp"
+#include "exec/calls.hpp"
 #include "interp/dispatch.hpp"
-#include "interp/memory.hpp"
+#include "exec/memory.hpp"
 #include "isa/semantics.hpp"
 #include "support/assert.hpp"
 
 namespace ebpfvm::interp {
 namespace {
+
+using namespace exec;
 
 namespace semantics = isa::semantics;
 
@@ -308,7 +310,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
             VM_AT(segment);
         }
 
-        // Replaced by compile().
+        // Replaced by exec::resolve().
         VM_CASE(CallKfunc)
         VM_CASE(CallxImm)
         VM_CASE(AddrSpaceCast)

@@ -1,9 +1,12 @@
-// The interpreter: runs compiled programs, with or without run-time checks.
+// The interpreter: runs resolved programs, with or without run-time checks.
 #pragma once
 
-#include "interp/run_state.hpp"
+#include "exec/run_state.hpp"
 
 namespace ebpfvm::interp {
+
+using exec::Code;
+using exec::RunInput;
 
 /// Runs `code` to its end, without checks if it is verified. Allocates nothing unless it faults.
 /// Re-entrant.

@@ -52,7 +52,7 @@ struct VmParts {
     MapOptions map_options;
 };
 
-using CodeOrError = Expected<std::shared_ptr<const interp::Code>>;
+using CodeOrError = Expected<std::shared_ptr<const exec::Code>>;
 
 class Loader {
   public:
@@ -162,13 +162,13 @@ class Loader {
             return fail(Errc::Unsupported, "program \"{}\": type {} cannot run here", program.name,
                         name_of(program.type));
         }
-        const interp::Bindings bindings{.ctx = type->ctx,
+        const exec::Bindings bindings{.ctx = type->ctx,
                                         .maps = module_->maps,
                                         .helpers = &parts_.helpers,
                                         .variables = variables_,
                                         .externs = object().externs()};
-        auto code = options_.mode == ExecMode::Verified ? compile_verified(program, bindings)
-                                                        : interp::compile(program, bindings);
+        auto code = options_.mode == ExecMode::Verified ? resolve_verified(program, bindings)
+                                                        : exec::resolve(program, bindings);
         if (!code) {
             Error error = std::move(code).error();
             error.message = fmt::format("program \"{}\": {}", program.name, error.message);
@@ -178,7 +178,7 @@ class Loader {
         return {};
     }
 
-    CodeOrError compile_verified(const Program& program, const interp::Bindings& bindings) {
+    CodeOrError resolve_verified(const Program& program, const exec::Bindings& bindings) {
         VerifierOptions options = options_.verifier;
         options.helpers = &parts_.helpers;
         options.prog_types = &parts_.prog_types;
@@ -196,7 +196,7 @@ class Loader {
             }
             return std::unexpected(std::move(error));
         }
-        return interp::compile_verified(*verified, bindings);
+        return exec::resolve_verified(*verified, bindings);
     }
 
     // Static `values` of prog arrays and maps of maps. Maps that the host gave keep their content.
@@ -250,7 +250,7 @@ class Loader {
     const VmParts& parts_;
     std::shared_ptr<ModuleState> module_;
     std::vector<const Program*> chosen_;
-    std::vector<interp::Region> variables_;
+    std::vector<exec::Region> variables_;
 };
 
 } // namespace

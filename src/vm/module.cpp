@@ -41,7 +41,7 @@ RunResult refused(const Program& program, std::string reason) {
     return result;
 }
 
-RunResult run(const vm::ModuleState& module, const interp::Code& code, interp::RunInput input,
+RunResult run(const vm::ModuleState& module, const exec::Code& code, exec::RunInput input,
               const RunOptions& options) {
     if (options.cpu >= std::int32_t(module.cpu_slots->count())) {
         return refused(code.program, fmt::format("cpu {} does not exist, the Vm has {}",

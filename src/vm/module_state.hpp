@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ebpfvm/vm.hpp"
-#include "interp/code.hpp"
+#include "exec/code.hpp"
 #include "vm/cpu_slots.hpp"
 
 #include <memory>
@@ -11,7 +11,7 @@
 namespace ebpfvm::vm {
 
 struct LoadedProgram {
-    std::shared_ptr<const interp::Code> code;
+    std::shared_ptr<const exec::Code> code;
 };
 
 struct ModuleState {

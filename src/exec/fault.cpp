@@ -1,9 +1,9 @@
 // The text of faults.
-#include "interp/fault.hpp"
+#include "exec/fault.hpp"
 
 #include <fmt/format.h>
 
-namespace ebpfvm::interp {
+namespace ebpfvm::exec {
 namespace {
 
 std::string right_of(Access access) {
@@ -66,4 +66,4 @@ Fault memory_fault(RunState& state, const Slot* slot, std::uint64_t address, std
     return make_fault(state, slot, verdict.kind, reason, verdict.memory_class);
 }
 
-} // namespace ebpfvm::interp
+} // namespace ebpfvm::exec

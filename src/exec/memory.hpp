@@ -1,15 +1,15 @@
 // Loads and stores as programs mean them: their own memory, context fields, packets.
 #pragma once
 
-#include "interp/ctx_access.hpp"
-#include "interp/guard.hpp"
+#include "exec/ctx_access.hpp"
+#include "exec/guard.hpp"
 
 #include <type_traits>
 
 // Programs in several threads may race on map values; that is theirs to settle with atomics.
 #define EBPFVM_PROGRAM_MEMORY [[gnu::no_sanitize("thread")]]
 
-namespace ebpfvm::interp {
+namespace ebpfvm::exec {
 
 template <class T>
 EBPFVM_PROGRAM_MEMORY std::uint64_t load_as(std::uint64_t address) {
@@ -72,4 +72,4 @@ template <class T>
     return true;
 }
 
-} // namespace ebpfvm::interp
+} // namespace ebpfvm::exec

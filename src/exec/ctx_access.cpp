@@ -1,7 +1,7 @@
 // Context fields by the table in CtxLayout.
-#include "interp/ctx_access.hpp"
+#include "exec/ctx_access.hpp"
 
-namespace ebpfvm::interp {
+namespace ebpfvm::exec {
 namespace {
 
 std::uint64_t read_sized(const std::byte* at, std::uint64_t size) {
@@ -84,4 +84,4 @@ bool store_ctx(RunState& state, std::uint64_t off, std::uint64_t size, std::uint
     return true;
 }
 
-} // namespace ebpfvm::interp
+} // namespace ebpfvm::exec

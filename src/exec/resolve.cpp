@@ -1,13 +1,13 @@
 // From a program to slots: decode, then resolve maps, helpers, functions and variables.
-#include "interp/code.hpp"
-#include "interp/rewrite.hpp"
+#include "exec/code.hpp"
+#include "exec/rewrite.hpp"
 #include "isa/decode.hpp"
 #include "isa/disasm.hpp"
 #include "support/try.hpp"
 
 #include <algorithm>
 
-namespace ebpfvm::interp {
+namespace ebpfvm::exec {
 namespace {
 
 using isa::Decoded;
@@ -15,16 +15,16 @@ using isa::Op;
 
 constexpr std::uint32_t kSmpProcessorId = 8;
 
-class Compiler {
+class Resolver {
   public:
-    Compiler(const Program& program, const Bindings& bindings)
+    Resolver(const Program& program, const Bindings& bindings)
         : bindings_(bindings), code_(std::make_shared<Code>()) {
         code_->program = program;
         code_->ctx = bindings.ctx;
     }
 
     /// `verified` is null for a program that runs in checked mode.
-    Expected<std::shared_ptr<const Code>> compile(const prog::VerifiedProgram* verified) {
+    Expected<std::shared_ptr<const Code>> resolve(const prog::VerifiedProgram* verified) {
         TRY_ASSIGN(const isa::DecodedProgram decoded, isa::decode_program(code_->program.insns));
         if (verified == nullptr && !decoded.frame_pointer_writes.empty()) {
             return fail(Errc::InvalidInsn, "insn {}: frame pointer r10 is read only",
@@ -247,13 +247,13 @@ class Compiler {
 
 } // namespace
 
-Expected<std::shared_ptr<const Code>> compile(const Program& program, const Bindings& bindings) {
-    return Compiler(program, bindings).compile(nullptr);
+Expected<std::shared_ptr<const Code>> resolve(const Program& program, const Bindings& bindings) {
+    return Resolver(program, bindings).resolve(nullptr);
 }
 
-Expected<std::shared_ptr<const Code>> compile_verified(const prog::VerifiedProgram& program,
+Expected<std::shared_ptr<const Code>> resolve_verified(const prog::VerifiedProgram& program,
                                                        const Bindings& bindings) {
-    return Compiler(program.program(), bindings).compile(&program);
+    return Resolver(program.program(), bindings).resolve(&program);
 }
 
-} // namespace ebpfvm::interp
+} // namespace ebpfvm::exec

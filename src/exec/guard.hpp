@@ -2,9 +2,9 @@
 // with which right?
 #pragma once
 
-#include "interp/run_state.hpp"
+#include "exec/run_state.hpp"
 
-namespace ebpfvm::interp {
+namespace ebpfvm::exec {
 
 /// Answer of the guard. `kind` matters only if `ok` is false.
 struct Verdict {
@@ -41,4 +41,4 @@ struct Verdict {
 /// The map at `address` if it is one that the program may pass to helpers, else nullptr.
 [[nodiscard]] Map* find_map(const RunState& state, std::uint64_t address);
 
-} // namespace ebpfvm::interp
+} // namespace ebpfvm::exec

@@ -1,4 +1,4 @@
-// A program in the form the interpreter runs: one 16-byte slot per insn, everything resolved.
+// A program in the form engines run: one 16-byte slot per insn, everything resolved.
 #pragma once
 
 #include "ebpfvm/helper.hpp"
@@ -16,7 +16,7 @@
 #include <span>
 #include <vector>
 
-namespace ebpfvm::interp {
+namespace ebpfvm::exec {
 
 /// What a slot does: an isa::Op by its number, or one of these.
 inline constexpr std::uint8_t kOpTailCall = isa::kOpCount;
@@ -75,7 +75,7 @@ struct Code {
     std::shared_ptr<const CtxLayout> ctx;
     std::uint32_t stack_bytes = kStackSize; ///< what the entry's frame needs cleared
     bool needs_cpu = false;                 ///< may see per-cpu memory or the CPU's number
-    bool is_verified = false;               ///< made by compile_verified(): runs without checks
+    bool is_verified = false;               ///< made by resolve_verified(): runs without checks
 };
 
 /// What a program refers to, already looked up.
@@ -92,13 +92,13 @@ struct Bindings {
 /// Decodes and resolves `program`. Errors: those of isa::decode_program(), Errc::Unresolved for a
 /// helper or function that bindings.helpers lacks, Errc::Unsupported for an insn without meaning
 /// here (raw map descriptors, addr_space_cast).
-[[nodiscard]] Expected<std::shared_ptr<const Code>> compile(const Program& program,
+[[nodiscard]] Expected<std::shared_ptr<const Code>> resolve(const Program& program,
                                                             const Bindings& bindings);
 
 /// The same for a program that runs without checks: what it does to its context is rewritten to the
 /// host's struct. Further errors: Errc::Unsupported for a field that the host's struct lacks,
 /// Errc::InvalidArgument for a helper whose prototype is not the one that was verified.
 [[nodiscard]] Expected<std::shared_ptr<const Code>>
-compile_verified(const prog::VerifiedProgram& program, const Bindings& bindings);
+resolve_verified(const prog::VerifiedProgram& program, const Bindings& bindings);
 
-} // namespace ebpfvm::interp
+} // namespace ebpfvm::exec

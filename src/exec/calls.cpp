@@ -1,11 +1,11 @@
 // Where calls of a running program go.
-#include "interp/calls.hpp"
+#include "exec/calls.hpp"
 
 #include "maps/prog_array_map.hpp"
 
 #include <algorithm>
 
-namespace ebpfvm::interp {
+namespace ebpfvm::exec {
 
 bool is_map_of_maps(const Map& map) {
     const MapType type = map.spec().type;
@@ -51,4 +51,4 @@ bool is_prog_array(std::uint64_t map) {
     return reinterpret_cast<Map*>(map)->spec().type == MapType::ProgArray;
 }
 
-} // namespace ebpfvm::interp
+} // namespace ebpfvm::exec

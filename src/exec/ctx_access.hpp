@@ -1,11 +1,11 @@
 // Access to context fields: programs see the uapi struct, the host keeps its own.
 #pragma once
 
-#include "interp/run_state.hpp"
+#include "exec/run_state.hpp"
 
 #include <optional>
 
-namespace ebpfvm::interp {
+namespace ebpfvm::exec {
 
 /// The value that a load of `size` bytes at `off` of the context gives, or nothing if there is no
 /// such field or it may not be read so.
@@ -16,4 +16,4 @@ namespace ebpfvm::interp {
 [[nodiscard]] bool store_ctx(RunState& state, std::uint64_t off, std::uint64_t size,
                              std::uint64_t value);
 
-} // namespace ebpfvm::interp
+} // namespace ebpfvm::exec

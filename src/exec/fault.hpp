@@ -1,11 +1,11 @@
 // Faults with all that a user needs to find the place.
 #pragma once
 
-#include "interp/guard.hpp"
+#include "exec/guard.hpp"
 
 #include <string_view>
 
-namespace ebpfvm::interp {
+namespace ebpfvm::exec {
 
 /// A fault at `slot` of the running program: "insn 12: <text>: <reason>", with the source line.
 [[nodiscard]] Fault make_fault(const RunState& state, const Slot* slot, FaultKind kind,
@@ -16,4 +16,4 @@ namespace ebpfvm::interp {
 [[nodiscard]] Fault memory_fault(RunState& state, const Slot* slot, std::uint64_t address,
                                  std::uint64_t size, Access access);
 
-} // namespace ebpfvm::interp
+} // namespace ebpfvm::exec

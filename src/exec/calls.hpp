@@ -1,9 +1,9 @@
 // Calls that leave the current function: to helpers, through pointers, to other programs.
 #pragma once
 
-#include "interp/fault.hpp"
-#include "interp/helper_args.hpp"
-#include "interp/mode.hpp"
+#include "exec/fault.hpp"
+#include "exec/helper_args.hpp"
+#include "exec/mode.hpp"
 
 #include <fmt/format.h>
 
@@ -11,7 +11,7 @@
 #include <bit>
 #include <optional>
 
-namespace ebpfvm::interp {
+namespace ebpfvm::exec {
 
 /// What a callx may call; neither: nothing.
 struct Callee {
@@ -77,4 +77,4 @@ bool call_helper(RunState& state, const Helper& helper, std::uint64_t* r, const 
     return true;
 }
 
-} // namespace ebpfvm::interp
+} // namespace ebpfvm::exec

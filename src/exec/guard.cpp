@@ -1,11 +1,11 @@
 // The slow path of checked mode: every region a run may touch, in the order of likelihood.
 // Tested by interp/checked_mode_test.cpp.
-#include "interp/guard.hpp"
+#include "exec/guard.hpp"
 
 #include <algorithm>
 #include <optional>
 
-namespace ebpfvm::interp {
+namespace ebpfvm::exec {
 namespace {
 
 constexpr std::uint64_t kNear = 4096; // how far outside a region still "belongs" to it in messages
@@ -169,4 +169,4 @@ Map* find_map(const RunState& state, std::uint64_t address) {
     return std::ranges::any_of(state.entered(), holds) ? map : nullptr;
 }
 
-} // namespace ebpfvm::interp
+} // namespace ebpfvm::exec

@@ -1,14 +1,14 @@
 // One rule per ArgType. Tested by interp/checked_mode_test.cpp.
-#include "interp/helper_args.hpp"
+#include "exec/helper_args.hpp"
 
-#include "interp/guard.hpp"
+#include "exec/guard.hpp"
 #include "maps/ringbuf_map.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-namespace ebpfvm::interp {
+namespace ebpfvm::exec {
 namespace {
 
 struct Call {
@@ -169,4 +169,4 @@ std::optional<ArgFault> check_args(RunState& state, const HelperProto& proto, st
     return std::nullopt;
 }
 
-} // namespace ebpfvm::interp
+} // namespace ebpfvm::exec

@@ -1,9 +1,9 @@
 // Start and end of a run.
-#include "interp/run_state.hpp"
+#include "exec/run_state.hpp"
 
 #include <new>
 
-namespace ebpfvm::interp {
+namespace ebpfvm::exec {
 
 RunState::RunState(const Code& entry, const RunInput& input)
     : budget(input.insn_budget), code(&entry) {
@@ -70,4 +70,4 @@ bool RunState::release_refs() {
     return any;
 }
 
-} // namespace ebpfvm::interp
+} // namespace ebpfvm::exec

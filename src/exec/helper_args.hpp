@@ -1,12 +1,12 @@
 // Checks of a call's arguments against the prototype, for programs that no verifier has passed.
 #pragma once
 
-#include "interp/run_state.hpp"
+#include "exec/run_state.hpp"
 
 #include <optional>
 #include <string>
 
-namespace ebpfvm::interp {
+namespace ebpfvm::exec {
 
 struct ArgFault {
     FaultKind kind = FaultKind::BadHelperArg;
@@ -18,4 +18,4 @@ struct ArgFault {
 [[nodiscard]] std::optional<ArgFault> check_args(RunState& state, const HelperProto& proto,
                                                  std::uint64_t* args);
 
-} // namespace ebpfvm::interp
+} // namespace ebpfvm::exec

@@ -1,6 +1,6 @@
 // The host's side of what ctx_access.cpp does at run time. Tested by vm/verified_test.cpp, which
 // runs programs both ways.
-#include "interp/rewrite.hpp"
+#include "exec/rewrite.hpp"
 
 #include "isa/disasm.hpp"
 #include "prog/helper_protos.hpp"
@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstddef>
 
-namespace ebpfvm::interp {
+namespace ebpfvm::exec {
 namespace {
 
 using isa::Decoded;
@@ -244,4 +244,4 @@ Expected<void> rewrite_verified(const prog::VerifiedProgram& program,
     return Rewriter(program, insns, code).run();
 }
 
-} // namespace ebpfvm::interp
+} // namespace ebpfvm::exec

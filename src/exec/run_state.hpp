@@ -1,7 +1,7 @@
 // All mutable state of one run; lives on the host's stack, nothing in it is allocated.
 #pragma once
 
-#include "interp/code.hpp"
+#include "exec/code.hpp"
 #include "support/bits.hpp"
 
 #include <array>
@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <memory>
 
-namespace ebpfvm::interp {
+namespace ebpfvm::exec {
 
 inline constexpr unsigned kMaxFrames = 8; ///< of one program
 inline constexpr unsigned kMaxTailCalls = 33;
@@ -112,4 +112,4 @@ class RunState : public CallContext {
         ctx_window_[2 * kMaxCtxSize]; // addresses that stand for the ctx; never read or written
 };
 
-} // namespace ebpfvm::interp
+} // namespace ebpfvm::exec
