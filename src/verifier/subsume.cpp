@@ -155,7 +155,8 @@ class Covers {
         return now.type == old.type &&
                (now.flags | reg_flags::kMaybeNull) == old.flags && old.off == now.off &&
                old.aux == now.aux && leq(now.var, old.var) && now.ref == 0 &&
-               ids_.match(old.id, kNotNull);
+               ids_.match(old.map_uid, now.map_uid) &&
+               ids_.match(old.id, now.id != 0 ? now.id : kNotNull);
     }
 
     bool packet_covers(const Reg& old, const Reg& now) {
