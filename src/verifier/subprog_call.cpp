@@ -183,12 +183,13 @@ void enter_callback(Env& env, State& entered, const CallMeta& meta) {
                                      : Scalar::in(0, std::min<std::uint64_t>(count.var.u64.max, 1U << 23) - 1));
         callee.regs[2] = data;
     } else {
-        const std::uint32_t index =
-            is(meta, HelperId::timer_set_callback) ? map.aux : meta.map.aux;
-        callee.regs[1] = Reg::pointer(RegType::ConstMapPtr, index);
-        callee.regs[2] = Reg::pointer(RegType::MapKey, index);
-        callee.regs[3] = Reg::pointer(RegType::MapValue, index);
+        const Reg& its_map = is(meta, HelperId::timer_set_callback) ? map : meta.map;
+        callee.regs[1] = Reg::pointer(RegType::ConstMapPtr, its_map.aux);
+        callee.regs[1].map_uid = its_map.map_uid;
+        callee.regs[2] = Reg::pointer(RegType::MapKey, its_map.aux);
+        callee.regs[3] = Reg::pointer(RegType::MapValue, its_map.aux);
         callee.regs[3].id = env.fresh_id();
+        callee.regs[3].map_uid = its_map.map_uid;
         if (!is(meta, HelperId::timer_set_callback)) {
             callee.regs[4] = data;
         }
