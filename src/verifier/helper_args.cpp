@@ -279,7 +279,9 @@ class ArgCheck {
         if (null_is_fine && reg_.var.u64.max == 0 && memory.is_known_null()) {
             return true;
         }
-        return memory.check_memory(reg_.var.u64.max, access_of(type), "a pointer to memory");
+        const bool may_write_less = memory.reg_.type == RegType::Stack && !reg_.is_constant();
+        return memory.check_memory(reg_.var.u64.max, may_write_less ? Access::Read : access_of(type),
+                                   "a pointer to memory");
     }
 
     bool check_alloc_size() {

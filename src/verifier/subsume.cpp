@@ -204,6 +204,11 @@ class Covers {
     }
 
     bool slot_covers(const StackSlot& old, const StackSlot& now, bool is_precise) {
+        for (unsigned i = 0; !code_.allow_uninit_stack && i < kSlotSize; ++i) {
+            if (old.bytes[i] != ByteKind::Invalid && now.bytes[i] == ByteKind::Invalid) {
+                return false;
+            }
+        }
         if (old.has_spill()) {
             return spill_covers(old, now, is_precise);
         }
