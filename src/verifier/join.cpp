@@ -92,9 +92,11 @@ class Joiner {
             into.id = env_.fresh_id();
             changed = true;
         }
-        if (into.aux > from.aux) { // fewer bytes are known to exist
-            into.aux = into.is_packet() && into.aux >= kBeyondPacketEnd ? 0 : from.aux;
-            changed = true;
+        if (into.aux != from.aux) { // fewer bytes are known to exist
+            const bool is_at_end = into.is_packet() && std::max(into.aux, from.aux) >= kBeyondPacketEnd;
+            const std::uint32_t common = is_at_end ? 0 : std::min(into.aux, from.aux);
+            changed |= into.aux != common;
+            into.aux = common;
         }
         return join_id(into, from) || changed;
     }
