@@ -17,7 +17,7 @@ bool is(const CallMeta& meta, HelperId id) {
 
 // May the callee read and write `size` bytes there?
 bool check_pointed(Env& env, const State& state, unsigned number, std::uint32_t size,
-                   std::string_view function) {
+                   const SubprogInfo& callee) {
     Reg reg = state.reg(number);
     reg.flags &= std::uint8_t(~reg_flags::kMaybeNull); // the callee checks
     for (const Access access : {Access::Read, Access::Write}) {
@@ -35,10 +35,14 @@ bool check_pointed(Env& env, const State& state, unsigned number, std::uint32_t 
             break;
         case RegType::Packet:
         case RegType::PacketMeta:
+            if (callee.changes_packet) { // it would not know that the pointer becomes stale
+                return env.reject<Slug::CallArg>(number, describe(reg), number, callee.source->name,
+                                                 "memory outside the packet, which it may move");
+            }
             is_fine = check_packet(env, number, reg, range);
             break;
         default: // not memory
-            return env.reject<Slug::CallArg>(number, describe(reg), number, function,
+            return env.reject<Slug::CallArg>(number, describe(reg), number, callee.source->name,
                                              fmt::format("a pointer to {} bytes", size));
         }
         if (!is_fine) {
@@ -49,7 +53,8 @@ bool check_pointed(Env& env, const State& state, unsigned number, std::uint32_t 
 }
 
 bool check_param(Env& env, const State& state, unsigned number, const SubprogParam& param,
-                 std::string_view function) {
+                 const SubprogInfo& callee) {
+    const std::string_view function = callee.source->name;
     const Reg& reg = state.reg(number);
     if (!check_init(env, state, number)) {
         return false;
@@ -75,7 +80,7 @@ bool check_param(Env& env, const State& state, unsigned number, const SubprogPar
         return env.reject<Slug::CallArg>(number, describe(reg), number, function,
                                          "a pointer to a type of known size");
     }
-    return check_pointed(env, state, number, param.size, function);
+    return check_pointed(env, state, number, param.size, callee);
 }
 
 } // namespace
@@ -94,7 +99,7 @@ bool check_local_call(Env& env, const State& state, const Step& step) {
     }
     const auto& params = callee.params;
     for (unsigned i = 0; i < params.size() && i < kMaxArgs; ++i) {
-        if (!check_param(env, state, i + 1, params[i], callee.source->name)) {
+        if (!check_param(env, state, i + 1, params[i], callee)) {
             return false;
         }
     }
