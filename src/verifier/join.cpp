@@ -25,9 +25,7 @@ class Joiner {
             }
             join_stack(into, from.frame(f).stack, f);
         }
-        if (into.refs != from.refs) {
-            into.refs.clear();
-        }
+        join_lock(into.lock, from.lock);
         return changed_ ? JoinResult::Changed : JoinResult::Same;
     }
 
@@ -83,7 +81,7 @@ class Joiner {
             into.type == from.type && into.frame == from.frame &&
             (into.flags | reg_flags::kMaybeNull) == (from.flags | reg_flags::kMaybeNull) &&
             (into.aux == from.aux || into.is_packet() || into.type == RegType::Mem);
-        if (!is_same_kind) {
+        if (!is_same_kind || !is_same_ref(into.ref, from.ref)) {
             return forget(into);
         }
         bool changed = join_value(into, from);
@@ -172,6 +170,28 @@ class Joiner {
         return false;
     }
 
+    // References are one to one; what holds another one in each state holds none that can be given back.
+    bool is_same_ref(std::uint32_t into, std::uint32_t from) {
+        for (const auto& [first, second] : refs_) {
+            if (first == into || second == from) {
+                return first == into && second == from;
+            }
+        }
+        refs_.emplace_back(into, from);
+        return (into == 0) == (from == 0);
+    }
+
+    // A lock that is not of one value in both states is no register's.
+    void join_lock(HeldLock& into, const HeldLock& from) {
+        constexpr std::uint32_t kNone = ~std::uint32_t{0};
+        const auto pair = std::ranges::find(pairs_, into.id, &Pair::into);
+        const std::uint32_t same = pair != pairs_.end() ? pair->from : into.id;
+        if (into.is_held() && into.id != kNone && (into.map != from.map || same != from.id)) {
+            into.id = kNone;
+            changed_ = true;
+        }
+    }
+
     struct Pair {
         std::uint32_t into;
         std::uint32_t from;
@@ -183,6 +203,7 @@ class Joiner {
     bool widens_;
     bool changed_ = false;
     std::vector<Pair> pairs_;
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> refs_{{0, 0}};
 };
 
 } // namespace
