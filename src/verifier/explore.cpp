@@ -119,7 +119,9 @@ bool Explorer::take_pending(State& state, std::uint32_t& at) {
     confirm_guesses();
     for (Node* node : env_.path.retired()) {
         node->state.clear();
-        free_nodes_.push_back(node);
+        if (!node->is_back) {
+            free_nodes_.push_back(node);
+        }
     }
     env_.path.retired().clear();
     return true;
