@@ -18,6 +18,7 @@ enum class Errc : std::uint8_t {
     NotFound,      ///< no map, program or symbol of that name
     Unresolved,    ///< the program needs something the host does not offer
     Unsupported,   ///< well-formed, but this build cannot do it
+    Rejected,      ///< the verifier does not accept the program
     LimitExceeded, ///< larger than an option allows
     Io,            ///< a file could not be read or written
 };

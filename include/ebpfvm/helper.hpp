@@ -64,6 +64,11 @@ enum class ArgType : std::uint8_t {
     PtrToDynptrRingbufRelease,  ///< such a dynptr; released
 };
 
+/// ConstSize or ConstSizeOrZero.
+[[nodiscard]] constexpr bool is_size(ArgType type) {
+    return type == ArgType::ConstSize || type == ArgType::ConstSizeOrZero;
+}
+
 enum class RetType : std::uint8_t {
     Integer,
     Void, ///< r0 is not meaningful after the call (0 here)
@@ -112,6 +117,10 @@ struct HelperProto {
     std::array<std::string, kMaxArgs> arg_btf{};
     std::string ret_btf{};
 
+    /// Is argument `at` (from 0) memory whose size is the next one?
+    [[nodiscard]] constexpr bool has_size_arg(unsigned at) const {
+        return at + 1 < kMaxArgs && is_size(args[at + 1]);
+    }
     bool operator==(const HelperProto&) const = default;
 };
 

@@ -5,6 +5,7 @@
 #include "ebpfvm/object.hpp"
 #include "ebpfvm/prog_type.hpp"
 #include "ebpfvm/run.hpp"
+#include "ebpfvm/verifier.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -33,13 +34,26 @@ struct HostVariable {
     Access access = Access::Read;
 };
 
+/// What keeps programs from doing harm.
+enum class ExecMode : std::uint8_t {
+    /// Each access and each argument of a call is checked when it happens. For any program.
+    Checked,
+    /// The verifier judges programs when they are loaded; they run without checks, faster.
+    Verified,
+};
+
 struct LoadOptions {
+    ExecMode mode = ExecMode::Checked;
     /// Only these programs (by name), and those they reach through prog arrays; empty: all.
     std::vector<std::string> programs{};
     /// Maps to use instead of creating them, by name: shared between modules, kept across reloads.
-    /// Type, key and value size and max_entries must be equal.
+    /// Type, key and value size and max_entries must be equal; in verified mode all that verdicts
+    /// rest on, so flags, special fields, inner maps, and the content of frozen maps, too.
     std::map<std::string, std::shared_ptr<Map>, std::less<>> maps{};
     std::map<std::string, HostVariable, std::less<>> variables{};
+    /// Of verified mode. The Vm's own tables stand in for `helpers` and `prog_types`; `facts` is
+    /// not looked at.
+    VerifierOptions verifier{};
 };
 
 struct RunOptions {
@@ -64,6 +78,7 @@ struct LoadedProgram;
 class Executable {
   public:
     [[nodiscard]] const Program& program() const;
+    [[nodiscard]] ExecMode mode() const;
 
     /// Runs an XDP program. Errors of use (another program type) end as FaultKind::BadCtxAccess.
     RunResult run(XdpCtx& ctx, const RunOptions& options = {}) const;
@@ -101,7 +116,7 @@ class Module {
     [[nodiscard]] const Object& object() const;
 
     /// Puts a program into a slot of a prog_array. A tail call to it happens from programs of the
-    /// same type and Vm alone; others go on behind the call. Errors: Errc::InvalidArgument.
+    /// same type, Vm and mode alone; others go on behind the call. Errors: Errc::InvalidArgument.
     static Expected<void> set_tail_call(Map& prog_array, std::uint32_t index,
                                         const Executable& target);
 
@@ -122,10 +137,11 @@ class Vm {
     [[nodiscard]] ProgTypeTable& prog_types() { return prog_types_; }
     [[nodiscard]] const VmOptions& options() const { return options_; }
 
-    /// Creates the maps of `object` and prepares its programs to run in checked mode: every access
-    /// is bounds-checked, the number of insns is limited, and nothing the program does harms the
-    /// host. Errors: Errc::InvalidInsn, Unresolved (helper, function or variable the host lacks),
-    /// and those of create_map(). Nothing is kept on error.
+    /// Creates the maps of `object` and prepares its programs to run in the mode of the options.
+    /// Nothing they do harms the host in either one; the number of insns is limited in both.
+    /// Errors: Errc::InvalidInsn, Unresolved (helper, function or variable the host lacks),
+    /// Rejected (by the verifier; verify() tells more), Unsupported, and those of create_map().
+    /// Nothing is kept on error.
     [[nodiscard]] Expected<Module> load(const Object& object, const LoadOptions& options = {});
 
   private:

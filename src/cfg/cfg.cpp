@@ -26,7 +26,7 @@ struct Next {
 };
 
 Next next_of(const Decoded& insn, std::uint32_t at) {
-    const Shape shape = isa::info(insn.op).shape;
+    const Shape shape = isa::shape_of(insn.op);
     Next next;
     if (shape == Shape::Exit) {
         return next;
@@ -47,7 +47,7 @@ std::vector<bool> find_leaders(const isa::DecodedProgram& program) {
     }
     for (std::uint32_t at = 0; at < program.insns.size(); at += program.insns[at].slots) {
         const Decoded& insn = program.insns[at];
-        if (ends_block(isa::info(insn.op).shape)) {
+        if (ends_block(isa::shape_of(insn.op))) {
             const Next next = next_of(insn, at);
             leader[at + insn.slots] = true;
             if (next.jump != kNone) {

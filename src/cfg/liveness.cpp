@@ -31,56 +31,50 @@ bool is_move(Op op) {
 class Liveness {
   public:
     Liveness(const isa::DecodedProgram& program, const CallArity& arity, Cfg& cfg)
-        : program_(program), arity_(arity), cfg_(cfg), entry_(program.subprogs.size(), 0),
-          live_in_(cfg.blocks.size(), 0), is_second_slot_(program.insns.size(), false) {
-        for (std::size_t at = 0; at < program.insns.size(); at += program.insns[at].slots) {
-            if (program.insns[at].slots == 2) {
-                is_second_slot_[at + 1] = true;
-            }
-        }
-    }
+        : program_(program), arity_(arity), cfg_(cfg), live_in_(cfg.blocks.size(), 0),
+          is_read_early_(cfg.blocks.size(), false) {}
 
     void run() {
-        bool changed = true;
-        while (changed) {
-            changed = false;
-            for (std::size_t i = cfg_.blocks.size(); i-- > 0;) {
-                const RegSet live = through(cfg_.blocks[i], [](std::uint32_t, RegSet) {});
-                changed |= live != live_in_[i];
-                live_in_[i] = live;
-            }
-            for (std::size_t s = 0; s < entry_.size(); ++s) {
-                const RegSet live = live_in_[cfg_.block_of[program_.subprogs[s]]];
-                changed |= live != entry_[s];
-                entry_[s] = live;
-            }
-        }
         cfg_.live.assign(program_.insns.size(), kAllRegs);
-        for (const BasicBlock& block : cfg_.blocks) {
-            through(block, [this](std::uint32_t slot, RegSet live) { cfg_.live[slot] = live; });
-        }
+        do {
+            is_settled_ = true;
+            for (block_ = std::uint32_t(cfg_.blocks.size()); block_-- > 0;) {
+                pass();
+            }
+        } while (!is_settled_);
     }
 
   private:
-    template <class Visit>
-    RegSet through(const BasicBlock& block, Visit visit) {
+    // From the end of the current block to its begin.
+    void pass() {
+        const BasicBlock& block = cfg_.blocks[block_];
         RegSet live = 0;
         for (const std::uint32_t next : block.successors) {
-            live |= live_in_[next];
+            live |= live_in(next);
         }
-        for (std::uint32_t at = block.last + 1; at-- > block.first;) {
-            if (is_second_slot_[at]) {
-                continue;
-            }
+        for (std::uint32_t at = block.last;; at -= program_.insns[at - 1].slots) {
             const Effect effect = effect_of(program_.insns[at], at);
             live = RegSet((live & ~effect.defines) | effect.uses);
-            visit(at, live);
+            cfg_.live[at] = live;
+            if (at == block.first) {
+                break;
+            }
         }
-        return live;
+        is_settled_ &= live == live_in_[block_] || !is_read_early_[block_];
+        live_in_[block_] = live;
     }
 
-    Effect effect_of(const Decoded& insn, std::uint32_t at) const {
-        switch (isa::info(insn.op).shape) {
+    // What is live where `block` begins. Read before the block's turn, as edges backwards and calls
+    // do, it may change yet, which asks for another round.
+    RegSet live_in(std::uint32_t block) {
+        if (block <= block_) {
+            is_read_early_[block] = true;
+        }
+        return live_in_[block];
+    }
+
+    Effect effect_of(const Decoded& insn, std::uint32_t at) {
+        switch (isa::shape_of(insn.op)) {
         case Shape::AluImm:
             return {is_move(insn.op) ? RegSet{0} : bit(insn.dst), bit(insn.dst)};
         case Shape::AluReg:
@@ -102,7 +96,7 @@ class Liveness {
         case Shape::Atomic:
             return {RegSet(bit(insn.dst) | bit(insn.src)), 0};
         case Shape::AtomicFetch:
-            if (insn.op == Op::Cmpxchg32 || insn.op == Op::Cmpxchg64) {
+            if (isa::is_cmpxchg(insn.op)) {
                 return {RegSet(bit(insn.dst) | bit(insn.src) | bit(0)), 0};
             }
             return {RegSet(bit(insn.dst) | bit(insn.src)), 0};
@@ -130,17 +124,17 @@ class Liveness {
         std::unreachable();
     }
 
-    RegSet callee_uses(const Decoded& insn, std::uint32_t at) const {
-        const auto target = std::uint32_t(isa::target_of(insn, at));
-        return entry_[cfg_.block(target).subprog];
+    RegSet callee_uses(const Decoded& insn, std::uint32_t at) {
+        return live_in(cfg_.block_of[std::uint32_t(isa::target_of(insn, at))]);
     }
 
     const isa::DecodedProgram& program_;
     const CallArity& arity_;
     Cfg& cfg_;
-    std::vector<RegSet> entry_;   // live at the entry, by subprogram
     std::vector<RegSet> live_in_; // by block
-    std::vector<bool> is_second_slot_;
+    std::vector<bool> is_read_early_;
+    std::uint32_t block_ = 0;
+    bool is_settled_ = true;
 };
 
 } // namespace

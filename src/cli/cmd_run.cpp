@@ -4,6 +4,7 @@
 #include "cli/globals.hpp"
 #include "cli/load.hpp"
 #include "cli/run_job.hpp"
+#include "cli/verify_text.hpp"
 #include "support/try.hpp"
 
 #include <cstdio>
@@ -44,6 +45,23 @@ Expected<void> check_files(const RunCommand& command, const Program& program, In
     return {};
 }
 
+// Shows why the verifier does not accept the program. Nothing if it is another one, reached through
+// a prog array: the error names that.
+Expected<void> explain_rejection(Vm& vm, const Object& object, const Program& program,
+                                 const std::string& path, const Style& style) {
+    const VerifierOptions options{.helpers = &vm.helpers(), .prog_types = &vm.prog_types()};
+    TRY_ASSIGN(Report report, verify(object, program, options));
+    const Judged judged{.object = path,
+                        .section = program.section,
+                        .prog = program.name,
+                        .prog_type = std::string(name_of(program.type)),
+                        .insns = program.insns.size(),
+                        .report = std::move(report),
+                        .error = std::nullopt};
+    fmt::print(stderr, "{}", diagnostic_text(judged, style));
+    return {};
+}
+
 } // namespace
 
 Expected<int> run_command(const RunCommand& command, const Style& style) {
@@ -61,9 +79,16 @@ Expected<int> run_command(const RunCommand& command, const Style& style) {
     }
     LoadOptions options;
     options.programs = {program->name};
-    TRY_ASSIGN(Module module, vm.load(object, options));
-    TRY_ASSIGN(Executable executable, module.program(program->name));
-    const RunJob job{command, style, std::move(module), std::move(executable), input};
+    options.mode = command.verify ? ExecMode::Verified : ExecMode::Checked;
+    auto module = vm.load(object, options);
+    if (!module && module.error().code == Errc::Rejected) {
+        const Style plain(ColorMode::Never);
+        TRY(explain_rejection(vm, object, *program, command.object,
+                              is_terminal(stderr) ? style : plain));
+    }
+    TRY(module);
+    TRY_ASSIGN(Executable executable, module->program(program->name));
+    const RunJob job{command, style, std::move(*module), std::move(executable), input};
     return command.pcap.empty() ? run_once(job) : run_pcap(job);
 }
 
@@ -73,7 +98,8 @@ Json describe_job(const RunJob& job) {
         .add("object", job.command.object)
         .add("prog", program.name)
         .add("type", name_of(program.type))
-        .add("engine", "interp");
+        .add("engine", "interp")
+        .add("mode", job.program.mode() == ExecMode::Verified ? "verified" : "checked");
 }
 
 Json to_json(const Fault& fault) {

@@ -26,6 +26,7 @@ struct RunCommand {
     std::uint64_t repeat = 1;
     std::uint32_t cpus = 1;
     std::uint64_t map_entries = 16;
+    bool verify = false; ///< first, to run without checks
     bool json = false;
     bool progress = false;
     bool trace = false;

@@ -78,6 +78,8 @@ Action add_run(CLI::App& app, CLI::App*& command) {
     command->add_option("--global", options->globals, "set a global variable before loading")
         ->type_name("NAME=VALUE")
         ->allow_extra_args(false);
+    command->add_flag("--verify", options->verify,
+                      "have the verifier judge the program first; run it without checks");
     command->add_option("--budget", options->budget, "stop a run after N insns")
         ->type_name("N")
         ->check(at_least_one);

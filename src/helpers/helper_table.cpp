@@ -58,10 +58,6 @@ bool is_memory(ArgType type) {
     std::unreachable();
 }
 
-bool is_size(ArgType type) {
-    return type == ArgType::ConstSize || type == ArgType::ConstSizeOrZero;
-}
-
 bool needs_map(ArgType type) {
     return type == ArgType::PtrToMapKey || type == ArgType::PtrToMapValue ||
            type == ArgType::PtrToMapValueOrNull || type == ArgType::PtrToUninitMapValue;

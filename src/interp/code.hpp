@@ -7,6 +7,7 @@
 #include "ebpfvm/prog_type.hpp"
 #include "isa/opcode.hpp"
 #include "maps/map_of_maps.hpp"
+#include "prog/verified_program.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -19,7 +20,19 @@ namespace ebpfvm::interp {
 
 /// What a slot does: an isa::Op by its number, or one of these.
 inline constexpr std::uint8_t kOpTailCall = isa::kOpCount;
-inline constexpr unsigned kSlotOpCount = isa::kOpCount + 1;
+/// dst = the packet's length, shifted right by `off` bits, and'ed with `imm`.
+inline constexpr std::uint8_t kOpPacketLen = isa::kOpCount + 1;
+/// src and'ed with `imm`, stored as `dst` bytes at `off` of the host's context object.
+inline constexpr std::uint8_t kOpStoreWidened = isa::kOpCount + 2;
+inline constexpr unsigned kSlotOpCount = isa::kOpCount + 3;
+
+/// Registers that no program has, for rewritten context accesses: the host's context object, and
+/// its Packet.
+inline constexpr std::uint8_t kHostCtxReg = kRegCount;
+inline constexpr std::uint8_t kPacketReg = kRegCount + 1;
+inline constexpr unsigned kSlotRegCount = kRegCount + 2;
+
+inline constexpr std::uint64_t kStackSize = 512; ///< bytes per frame
 
 /// One insn. There are as many slots as in the program, so positions and jump distances are its
 /// own.
@@ -28,7 +41,8 @@ struct Slot {
     std::uint8_t dst = 0;
     std::uint8_t src = 0;
     std::int32_t off = 0; ///< memory offset, or distance of a jump or local call from the next slot
-    /// Sign-extended immediate; for lddw the resolved value; for a call the address of its Helper.
+    /// Sign-extended immediate; for lddw the resolved value; for a call the address of its Helper;
+    /// for a local call the bytes of stack to clear.
     std::int64_t imm = 0;
 };
 static_assert(sizeof(Slot) == 16);
@@ -59,7 +73,9 @@ struct Code {
     std::vector<maps::MapOfMaps*> maps_of_maps;    ///< among `maps`
     std::vector<Region> variables;                 ///< host variables it refers to
     std::shared_ptr<const CtxLayout> ctx;
-    bool needs_cpu = false; ///< may see per-cpu memory or the CPU's number
+    std::uint32_t stack_bytes = kStackSize; ///< what the entry's frame needs cleared
+    bool needs_cpu = false;                 ///< may see per-cpu memory or the CPU's number
+    bool is_verified = false;               ///< made by compile_verified(): runs without checks
 };
 
 /// What a program refers to, already looked up.
@@ -78,5 +94,11 @@ struct Bindings {
 /// here (raw map descriptors, addr_space_cast).
 [[nodiscard]] Expected<std::shared_ptr<const Code>> compile(const Program& program,
                                                             const Bindings& bindings);
+
+/// The same for a program that runs without checks: what it does to its context is rewritten to the
+/// host's struct. Further errors: Errc::Unsupported for a field that the host's struct lacks,
+/// Errc::InvalidArgument for a helper whose prototype is not the one that was verified.
+[[nodiscard]] Expected<std::shared_ptr<const Code>>
+compile_verified(const prog::VerifiedProgram& program, const Bindings& bindings);
 
 } // namespace ebpfvm::interp

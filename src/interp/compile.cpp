@@ -1,5 +1,6 @@
 // From a program to slots: decode, then resolve maps, helpers, functions and variables.
 #include "interp/code.hpp"
+#include "interp/rewrite.hpp"
 #include "isa/decode.hpp"
 #include "isa/disasm.hpp"
 #include "support/try.hpp"
@@ -22,9 +23,10 @@ class Compiler {
         code_->ctx = bindings.ctx;
     }
 
-    Expected<std::shared_ptr<const Code>> compile() {
+    /// `verified` is null for a program that runs in checked mode.
+    Expected<std::shared_ptr<const Code>> compile(const prog::VerifiedProgram* verified) {
         TRY_ASSIGN(const isa::DecodedProgram decoded, isa::decode_program(code_->program.insns));
-        if (!decoded.frame_pointer_writes.empty()) {
+        if (verified == nullptr && !decoded.frame_pointer_writes.empty()) {
             return fail(Errc::InvalidInsn, "insn {}: frame pointer r10 is read only",
                         decoded.frame_pointer_writes.front());
         }
@@ -34,6 +36,9 @@ class Compiler {
             TRY(translate(decoded.insns[i], i));
         }
         std::ranges::sort(code_->map_regions, {}, &MapRegion::begin);
+        if (verified != nullptr) {
+            TRY(rewrite_verified(*verified, decoded, *code_));
+        }
         return std::move(code_);
     }
 
@@ -53,8 +58,11 @@ class Compiler {
         case isa::Shape::CallKfunc:
             return translate_kfunc(insn, index, slot);
         case isa::Shape::Jal:
+            slot.off = insn.imm;
+            return {};
         case isa::Shape::CallLocal:
             slot.off = insn.imm;
+            slot.imm = kStackSize;
             return {};
         case isa::Shape::Callx:
         case isa::Shape::CallxImm:
@@ -240,7 +248,12 @@ class Compiler {
 } // namespace
 
 Expected<std::shared_ptr<const Code>> compile(const Program& program, const Bindings& bindings) {
-    return Compiler(program, bindings).compile();
+    return Compiler(program, bindings).compile(nullptr);
+}
+
+Expected<std::shared_ptr<const Code>> compile_verified(const prog::VerifiedProgram& program,
+                                                       const Bindings& bindings) {
+    return Compiler(program.program(), bindings).compile(&program);
 }
 
 } // namespace ebpfvm::interp

@@ -1,5 +1,6 @@
 // How the loop goes from one slot to the next: computed goto where the compiler has it, else a
-// switch. The loop declares `const Slot* pc` and is written with VM_CASE, VM_NEXT and VM_AT alone.
+// switch. The loop declares `const Slot* pc` and is written with VM_CASE, VM_CASE_EXTRA (slots that
+// are no insn), VM_NEXT and VM_AT alone.
 // VM_BEFORE is what the loop does before each insn besides executing it.
 #pragma once
 
@@ -13,8 +14,8 @@
 
 #define VM_LOOP VM_AT(pc);
 #define VM_CASE(name) op_##name:
-#define VM_CASE_TAIL_CALL                                                                          \
-    op_tail_call:
+#define VM_CASE_EXTRA(number, label)                                                               \
+    label:
 /// Goes on at a slot.
 #define VM_AT(slot)                                                                                \
     pc = (slot);                                                                                   \
@@ -27,7 +28,7 @@
     dispatch:                                                                                      \
     switch (pc->op)
 #define VM_CASE(name) case std::to_underlying(isa::Op::name):
-#define VM_CASE_TAIL_CALL case kOpTailCall:
+#define VM_CASE_EXTRA(number, label) case number:
 #define VM_AT(slot)                                                                                \
     pc = (slot);                                                                                   \
     VM_BEFORE                                                                                      \

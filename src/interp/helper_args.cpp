@@ -36,14 +36,9 @@ struct Call {
         return result;
     }
 
-    bool has_size_arg(unsigned at) const {
-        return at + 1 < kMaxArgs && (proto.args[at + 1] == ArgType::ConstSize ||
-                                     proto.args[at + 1] == ArgType::ConstSizeOrZero);
-    }
-
     // Memory whose size is the next argument or fixed by the prototype.
     std::optional<ArgFault> sized_memory(unsigned at, Access access) const {
-        const std::uint64_t size = has_size_arg(at) ? args[at + 1] : proto.arg_sizes[at];
+        const std::uint64_t size = proto.has_size_arg(at) ? args[at + 1] : proto.arg_sizes[at];
         return size == 0 ? std::nullopt : memory(at, size, access, "memory");
     }
 
@@ -87,7 +82,7 @@ struct Call {
 
     std::optional<ArgFault> check(unsigned at) {
         constexpr std::uint64_t kMaxAlloc = 0x7fff'ffff;
-        const bool is_plain_null = args[at] == 0 && !has_size_arg(at);
+        const bool is_plain_null = args[at] == 0 && !proto.has_size_arg(at);
         switch (proto.args[at]) {
         case ArgType::None:
         case ArgType::Anything:

@@ -2,21 +2,11 @@
 // Tested by tests/data/run/ and the kernel's lib/test_bpf.c.
 #include "interp/interp.hpp"
 
-#include "interp/ctx_access.hpp"
+#include "interp/calls.hpp"
 #include "interp/dispatch.hpp"
-#include "interp/fault.hpp"
-#include "interp/guard.hpp"
-#include "interp/helper_args.hpp"
+#include "interp/memory.hpp"
 #include "isa/semantics.hpp"
-#include "maps/prog_array_map.hpp"
 #include "support/assert.hpp"
-
-#include <fmt/format.h>
-
-#include <algorithm>
-
-// Programs in several threads may race on map values; that is theirs to settle with atomics.
-#define EBPFVM_PROGRAM_MEMORY [[gnu::no_sanitize("thread")]]
 
 namespace ebpfvm::interp {
 namespace {
@@ -30,99 +20,6 @@ using OperandOf = std::conditional_t<kClass == 7, std::uint64_t, std::uint32_t>;
 template <class Operation>
 inline constexpr bool kOldValueInR0 = std::is_same_v<Operation, semantics::Cmpxchg>;
 
-template <class T>
-EBPFVM_PROGRAM_MEMORY std::uint64_t load_as(std::uint64_t address) {
-    const T value = load_unaligned<T>(reinterpret_cast<const void*>(address));
-    return std::uint64_t(std::int64_t(value)); // sign extends the signed types alone
-}
-
-template <class T>
-EBPFVM_PROGRAM_MEMORY void store_as(std::uint64_t address, std::uint64_t value) {
-    store_unaligned(reinterpret_cast<void*>(address), T(value));
-}
-
-// Access that is neither to the current frame nor to the packet. False: a fault.
-template <class T>
-bool load_elsewhere(RunState& state, std::uint64_t address, std::uint64_t& value) {
-    if (is_ctx_field(state, address)) {
-        const auto field = load_ctx(state, address - state.ctx_address, sizeof(T));
-        value = field ? std::uint64_t(std::int64_t(T(*field))) : 0;
-        if (field && sizeof(T) == 4 && std::is_unsigned_v<T>) {
-            value = *field; // a packet pointer is 4 bytes wide in the uapi struct, 8 here
-        }
-        return field.has_value();
-    }
-    if (!check_memory(state, address, sizeof(T), Access::Read).ok) {
-        return false;
-    }
-    value = load_as<T>(address);
-    return true;
-}
-
-template <class T>
-bool store_elsewhere(RunState& state, std::uint64_t address, std::uint64_t value) {
-    if (is_ctx_field(state, address)) {
-        return store_ctx(state, address - state.ctx_address, sizeof(T), value);
-    }
-    if (!check_memory(state, address, sizeof(T), Access::Write).ok) {
-        return false;
-    }
-    store_as<T>(address, value);
-    return true;
-}
-
-// LD_ABS and LD_IND: `offset` into the packet, or one of the kernel's negative bases.
-template <class T>
-bool load_packet(const RunState& state, std::int32_t offset, std::uint64_t& value) {
-    constexpr std::int32_t kNetOff = -0x100000;  // SKF_NET_OFF: from the network header
-    constexpr std::int32_t kLinkOff = -0x200000; // SKF_LL_OFF: from the link-layer header
-    constexpr std::int64_t kEthernetHeader = 14;
-    std::int64_t at = offset;
-    if (offset < 0) {
-        at = offset >= kNetOff ? offset - kNetOff + kEthernetHeader
-                               : std::int64_t(offset) - kLinkOff;
-    }
-    const Packet& packet = *state.packet;
-    const auto size = std::uint64_t(packet.data_end - packet.data);
-    if (at < 0 || !fits(std::uint64_t(at), sizeof(T), size)) {
-        return false;
-    }
-    value = from_big_endian(load_unaligned<T>(packet.data + at));
-    return true;
-}
-
-// What a callx may call.
-struct Callee {
-    const Slot* subprog = nullptr;
-    const Helper* helper = nullptr;
-};
-
-Callee resolve_callx(const Code& code, std::uint64_t value) {
-    const auto begin = reinterpret_cast<std::uintptr_t>(code.slots.data());
-    if (value >= begin && value < begin + code.slots.size() * sizeof(Slot)) {
-        const std::uint64_t index = (value - begin) / sizeof(Slot);
-        const bool is_entry =
-            (value - begin) % sizeof(Slot) == 0 && std::ranges::binary_search(code.subprogs, index);
-        return {is_entry ? code.slots.data() + index : nullptr, nullptr};
-    }
-    const auto helper = value <= 0xffff'ffff ? code.callx_helpers.find(std::uint32_t(value))
-                                             : code.callx_helpers.end();
-    return {nullptr, helper == code.callx_helpers.end() ? nullptr : &helper->second};
-}
-
-bool is_map_of_maps(MapType type) {
-    return type == MapType::ArrayOfMaps || type == MapType::HashOfMaps;
-}
-
-// A lookup in a map of maps must be announced, so that what it finds stays alive.
-bool enter_map_of_maps(RunState& state, const Helper& helper, std::uint64_t map_address) {
-    if (helper.proto.ret != RetType::PtrToMapValueOrNull) {
-        return true;
-    }
-    Map& map = *reinterpret_cast<Map*>(map_address);
-    return !is_map_of_maps(map.spec().type) || state.enter(static_cast<maps::MapOfMaps&>(map));
-}
-
 void watch(const RunState& state, const RunInput& input, const Slot* pc, const std::uint64_t* r) {
     const InsnView view{.program = state.code->program,
                         .insn = std::size_t(pc - state.code->slots.data()),
@@ -131,65 +28,8 @@ void watch(const RunState& state, const RunInput& input, const Slot* pc, const s
     (*input.watch)(view);
 }
 
-// Calls a helper with checked arguments; false with `fault` set if they are wrong or it aborts.
 template <Mode kMode>
-bool call_helper(RunState& state, const Helper& helper, std::uint64_t* r, const Slot* pc,
-                 std::optional<Fault>& fault) {
-    std::uint64_t args[kMaxArgs] = {r[1], r[2], r[3], r[4], r[5]};
-    if constexpr (kMode != Mode::Unchecked) {
-        if (const auto bad = check_args(state, helper.proto, args)) {
-            fault = make_fault(state, pc, bad->kind,
-                               fmt::format("{}: {}", helper.proto.name, bad->reason),
-                               bad->memory_class);
-            return false;
-        }
-    }
-    if (!state.code->maps_of_maps.empty() && !enter_map_of_maps(state, helper, args[0])) {
-        fault = make_fault(state, pc, FaultKind::HelperAbort,
-                           "the run uses more maps of maps than can be kept alive");
-        return false;
-    }
-    state.data_ = helper.data.get();
-    r[0] = helper.fn(state, args[0], args[1], args[2], args[3], args[4]);
-    if (state.abort_reason_ != nullptr) {
-        fault = make_fault(state, pc, FaultKind::HelperAbort,
-                           fmt::format("{}: {}", helper.proto.name, state.abort_reason_));
-        return false;
-    }
-    if constexpr (kMode != Mode::Unchecked) {
-        state.forget(); // it may have deleted an element
-        if (helper.proto.ret == RetType::PtrToMapValueOrNull && r[0] != 0) {
-            const Map& map = *reinterpret_cast<const Map*>(args[0]);
-            if (!is_map_of_maps(map.spec().type)) {
-                state.remember({r[0], map.spec().value_size, map.prog_access()});
-            }
-        }
-        std::fill_n(r + 1, kMaxArgs, 0); // callee-clobbered; a verifier would refuse to read them
-    }
-    return true;
-}
-
-// The program in slot r3 of the prog_array in r2, kept alive until the run ends; nullptr: no tail
-// call happens (RFC 9669 has none; kernel: bpf_tail_call).
-const Code* tail_call_target(RunState& state, const std::uint64_t* r) {
-    auto& map = static_cast<maps::ProgArrayMap&>(*reinterpret_cast<Map*>(r[2]));
-    if (state.tail_calls >= kMaxTailCalls) {
-        return nullptr;
-    }
-    auto target = std::static_pointer_cast<const Code>(map.prog(std::uint32_t(r[3])));
-    if (target == nullptr || target->ctx != state.code->ctx) {
-        return nullptr;
-    }
-    ++state.tail_calls;
-    return state.keep(std::move(target));
-}
-
-bool is_prog_array(std::uint64_t map) {
-    return reinterpret_cast<Map*>(map)->spec().type == MapType::ProgArray;
-}
-
-template <Mode kMode>
-EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
+EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input) {
 #if EBPFVM_COMPUTED_GOTO
     // clang-format off
     static const void* const kLabels[kSlotOpCount] = {
@@ -208,12 +48,12 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
 #define EBPFVM_LDPKT(name, ...) &&op_##name,
 #define EBPFVM_CONTROL(name, ...) &&op_##name,
 #include "ebpfvm/tables/insn.def"
-        &&op_tail_call};
+        &&op_tail_call, &&op_packet_len, &&op_store_widened};
     // clang-format on
 #endif
     RunState state(entry, input);
     RunResult result;
-    std::uint64_t r[kRegCount] = {};
+    std::uint64_t r[kSlotRegCount] = {};
     const Slot* pc = entry.slots.data();
     const Slot* segment = pc;    // where the straight line of insns that pc is on began
     std::uint64_t executed = 0;  // before `segment`; wraps below 0 between a lddw and the next jump
@@ -221,14 +61,17 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
     std::uint64_t address = 0;   // of the access that faults
     std::uint64_t size = 0;
     Access access = Access::Read;
-    std::int32_t packet_off = 0;  // of a LD_ABS or LD_IND
-    const Slot* callee = nullptr; // first slot of the subprogram being called
+    std::int32_t packet_off = 0;   // of a LD_ABS or LD_IND
+    const Slot* callee = nullptr;  // first slot of the subprogram being called
+    std::uint64_t clear_bytes = 0; // of its frame
     std::uint32_t may_goto_left = kMaxMayGoto;
 
     r[1] = state.ctx_address;
     r[2] = state.plain_size;
     r[10] = frame_top = state.frame_top(0);
-    state.clear_frame(0);
+    r[kHostCtxReg] = reinterpret_cast<std::uintptr_t>(state.ctx_);
+    r[kPacketReg] = reinterpret_cast<std::uintptr_t>(state.packet);
+    state.clear_frame(0, entry.stack_bytes);
 
 // Transfers control to `slot`, which ends a straight line of insns.
 #define VM_JUMP(slot)                                                                              \
@@ -241,14 +84,14 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
 
 // What happens before each insn, besides it.
 #define VM_BEFORE                                                                                  \
-    if constexpr (kMode == Mode::Watched) {                                                        \
+    if constexpr (kMode.watches) {                                                                 \
         watch(state, input, pc, r);                                                                \
     }
 
 // Faults unless the memory may be accessed; for atomics, which have no context fields.
 #define VM_REQUIRE(T, base, want)                                                                  \
     address = r[base] + std::uint64_t(std::int64_t(pc->off));                                      \
-    if constexpr (kMode != Mode::Unchecked) {                                                        \
+    if constexpr (kMode.checks) {                                                                  \
         size = sizeof(T);                                                                          \
         access = (want);                                                                           \
         if (address % sizeof(T) != 0) [[unlikely]] {                                               \
@@ -287,7 +130,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
 #define EBPFVM_LOAD(name, code, T, text)                                                           \
     VM_CASE(name)                                                                                  \
         address = r[pc->src] + std::uint64_t(std::int64_t(pc->off));                               \
-        if constexpr (kMode != Mode::Unchecked) {                                                    \
+        if constexpr (kMode.checks) {                                                    \
             if (!is_frame_or_window(state, frame_top, address, sizeof(T))) {                       \
                 if (!load_elsewhere<T>(state, address, r[pc->dst])) [[unlikely]] {                 \
                     size = sizeof(T);                                                              \
@@ -302,7 +145,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
 #define EBPFVM_STORE_CASE(name, T, value)                                                          \
     VM_CASE(name)                                                                                  \
         address = r[pc->dst] + std::uint64_t(std::int64_t(pc->off));                               \
-        if constexpr (kMode != Mode::Unchecked) {                                                    \
+        if constexpr (kMode.checks) {                                                    \
             if (!is_frame_or_window(state, frame_top, address, sizeof(T))) {                       \
                 if (!store_elsewhere<T>(state, address, value)) [[unlikely]] {                     \
                     size = sizeof(T);                                                              \
@@ -351,7 +194,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
     VM_CASE(name)                                                                                  \
         packet_off = std::int32_t(isa::Shape::shape == isa::Shape::LdInd                           \
                                       ? r[pc->src] + std::uint64_t(pc->imm) : std::uint64_t(pc->imm)); \
-        if constexpr (kMode != Mode::Unchecked) {                                                    \
+        if constexpr (kMode.checks) {                                                    \
             if (r[6] != state.ctx_address || state.packet == nullptr) [[unlikely]] {              \
                 goto bad_packet_load;                                                              \
             }                                                                                      \
@@ -397,11 +240,13 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
                 goto faulted;
             }
             callee = found.subprog;
+            clear_bytes = kStackSize;
             goto enter_frame;
         }
 
         VM_CASE(CallLocal)
         callee = pc + 1 + pc->off;
+        clear_bytes = std::uint64_t(pc->imm);
     enter_frame:
         if (state.depth + 1 >= kMaxFrames + state.tail_calls) [[unlikely]] {
             result.fault =
@@ -414,13 +259,21 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
         ++state.depth;
         may_goto_left = kMaxMayGoto;
         r[10] = frame_top = state.frame_top(state.depth);
-        if constexpr (kMode != Mode::Unchecked) {
-            state.clear_frame(state.depth);
-        }
+        state.clear_frame(state.depth, clear_bytes);
         VM_JUMP(callee);
 
-        VM_CASE_TAIL_CALL {
-            if constexpr (kMode != Mode::Unchecked) {
+        VM_CASE_EXTRA(kOpPacketLen, op_packet_len)
+        r[pc->dst] = (std::uint64_t(state.packet->data_end - state.packet->data) >> pc->off) &
+                     std::uint64_t(pc->imm);
+        VM_NEXT;
+
+        VM_CASE_EXTRA(kOpStoreWidened, op_store_widened)
+        address = r[pc->src] & std::uint64_t(pc->imm);
+        std::memcpy(static_cast<std::byte*>(state.ctx_) + pc->off, &address, pc->dst);
+        VM_NEXT;
+
+        VM_CASE_EXTRA(kOpTailCall, op_tail_call) {
+            if constexpr (kMode.checks) {
                 std::uint64_t args[kMaxArgs] = {r[1], r[2], r[3]};
                 auto bad = check_args(state, *uapi_helper(kTailCallId), args);
                 if (!bad && !is_prog_array(r[2])) {
@@ -433,7 +286,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
             }
             const Code* target = tail_call_target(state, r);
             if (target == nullptr) {
-                if constexpr (kMode != Mode::Unchecked) {
+                if constexpr (kMode.checks) {
                     std::fill_n(r, kMaxArgs + 1, 0);
                 }
                 VM_NEXT;
@@ -446,10 +299,10 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
             state.code = target;
             state.forget();
             may_goto_left = kMaxMayGoto;
-            if constexpr (kMode != Mode::Unchecked) {
+            if constexpr (kMode.checks) {
                 std::fill_n(r, kFramePointer, 0);
-                state.clear_frame(state.depth);
             }
+            state.clear_frame(state.depth, target->stack_bytes);
             r[1] = state.ctx_address;
             segment = target->slots.data();
             VM_AT(segment);
@@ -474,7 +327,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run(const Code& entry, const RunInput& input) {
             std::copy(frame.r6_to_r9.begin(), frame.r6_to_r9.end(), r + 6);
             may_goto_left = frame.may_goto_left;
             r[10] = frame_top = state.frame_top(state.depth);
-            if constexpr (kMode != Mode::Unchecked) {
+            if constexpr (kMode.checks) {
                 std::fill_n(r + 1, kMaxArgs, 0);
             }
             VM_AT(segment);
@@ -519,16 +372,17 @@ faulted:
 
 } // namespace
 
-RunResult run_checked(const Code& code, const RunInput& input) {
-    return run<Mode::Checked>(code, input);
-}
-
-RunResult run_watched(const Code& code, const RunInput& input) {
-    return run<Mode::Watched>(code, input);
+RunResult run(const Code& code, const RunInput& input) {
+    if (input.watch != nullptr) {
+        return code.is_verified ? run_as<Mode{.checks = false, .watches = true}>(code, input)
+                                : run_as<Mode{.checks = true, .watches = true}>(code, input);
+    }
+    return code.is_verified ? run_unchecked(code, input)
+                            : run_as<Mode{.checks = true, .watches = false}>(code, input);
 }
 
 RunResult run_unchecked(const Code& code, const RunInput& input) {
-    return run<Mode::Unchecked>(code, input);
+    return run_as<Mode{.checks = false, .watches = false}>(code, input);
 }
 
 } // namespace ebpfvm::interp

@@ -54,8 +54,8 @@ bool RunState::enter(maps::MapOfMaps& outer) {
     return true;
 }
 
-void RunState::clear_frame(unsigned frame) {
-    std::memset(reinterpret_cast<void*>(frame_top(frame) - kStackSize), 0, kStackSize);
+void RunState::clear_frame(unsigned frame, std::uint64_t bytes) {
+    std::memset(reinterpret_cast<void*>(frame_top(frame) - bytes), 0, bytes);
 }
 
 bool RunState::release_refs() {

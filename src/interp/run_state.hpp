@@ -12,7 +12,6 @@
 namespace ebpfvm::interp {
 
 inline constexpr unsigned kMaxFrames = 8; ///< of one program
-inline constexpr std::uint64_t kStackSize = 512; ///< bytes per frame
 inline constexpr unsigned kMaxTailCalls = 33;
 /// A function that makes a tail call stays below the program it starts.
 inline constexpr unsigned kMaxDepth = kMaxFrames + kMaxTailCalls;
@@ -77,8 +76,8 @@ class RunState : public CallContext {
     /// False if the run uses more than 64 maps of maps.
     [[nodiscard]] bool enter(maps::MapOfMaps& outer);
 
-    /// Zeroes the frame: programs must not see what the host's stack held.
-    void clear_frame(unsigned frame);
+    /// Zeroes the upper `bytes` of the frame: programs must not see what the host's stack held.
+    void clear_frame(unsigned frame, std::uint64_t bytes);
 
     /// Memory proved accessible a moment ago: values from map lookups. Emptied by every other call.
     void remember(const Region& region) { recent_[recent_next_++ % recent_.size()] = region; }

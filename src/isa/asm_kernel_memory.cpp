@@ -216,7 +216,7 @@ Expected<Statement> kernel_atomic_fetch(Cursor& in, const Reg& result) {
     const OpInfo* row = find_op(Shape::AtomicFetch, name.text, is_64);
     EBPFVM_ASSERT(row != nullptr);
     Statement out = write_to(*row, to);
-    if (row->op == Op::Cmpxchg32 || row->op == Op::Cmpxchg64) {
+    if (is_cmpxchg(row->op)) {
         // The value compared with and the result are both in r0.
         TRY(require_r0(result));
         TRY(expect_same(in, result));

@@ -4,6 +4,7 @@
 #include "support/assert.hpp"
 #include "support/try.hpp"
 
+#include <algorithm>
 #include <array>
 #include <tuple>
 
@@ -31,6 +32,13 @@ struct CodeIndex {
 const CodeIndex& code_index() {
     static const CodeIndex index; // immutable after its construction
     return index;
+}
+
+bool fits(const OpInfo& row, const Insn& insn) {
+    return (row.imm == Field::Operand || insn.imm == row.imm_value) &&
+           (row.src == Field::Operand || insn.src == row.src_value) &&
+           (row.off == Field::Operand || insn.off == row.off_value) &&
+           (row.dst == Field::Operand || insn.dst == 0);
 }
 
 // How well an insn fits a row: the number of fields that agree, in the order the fields select.
@@ -100,6 +108,9 @@ std::unexpected<Error> no_such_insn(const Insn& insn, std::size_t index) {
 }
 
 Expected<void> check_registers(const OpInfo& row, const Insn& insn, std::size_t index) {
+    if (std::max(insn.dst, insn.src) < kRegCount && row.shape != Shape::CallxImm) {
+        return {};
+    }
     for (const auto& [kind, reg, name] :
          {std::tuple{row.dst, unsigned(insn.dst), "dst"}, {row.src, unsigned(insn.src), "src"}}) {
         if (kind == Field::Operand && reg >= kRegCount) {
@@ -141,7 +152,7 @@ Expected<Decoded> decode(std::span<const Insn> insns, std::size_t index) {
     const CodeIndex& rows = code_index();
     for (unsigned i = rows.first[insn.code]; i != CodeIndex::kEnd; i = rows.next[i]) {
         const OpInfo& row = all_ops()[i];
-        if (!compare(row, insn).field.empty() || !cast_spaces_are_valid(row, insn)) {
+        if (!fits(row, insn) || !cast_spaces_are_valid(row, insn)) {
             continue;
         }
         TRY(check_registers(row, insn, index));
@@ -172,7 +183,7 @@ void encode(const Decoded& insn, std::vector<Insn>& out) {
 }
 
 std::int64_t target_of(const Decoded& insn, std::size_t index) {
-    const bool in_imm = has_target_in_imm(info(insn.op).shape);
+    const bool in_imm = has_target_in_imm(shape_of(insn.op));
     return std::int64_t(index) + 1 + (in_imm ? insn.imm : insn.off);
 }
 

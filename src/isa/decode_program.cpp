@@ -43,9 +43,9 @@ bool writes_dst(Shape shape) {
 }
 
 bool writes_frame_pointer(const Decoded& insn) {
-    const Shape shape = info(insn.op).shape;
+    const Shape shape = shape_of(insn.op);
     if (shape == Shape::AtomicFetch) { // the old value comes back in src; cmpxchg's in r0
-        return insn.src == kFramePointer && insn.op != Op::Cmpxchg32 && insn.op != Op::Cmpxchg64;
+        return insn.src == kFramePointer && !is_cmpxchg(insn.op);
     }
     return writes_dst(shape) && insn.dst == kFramePointer;
 }
@@ -123,7 +123,7 @@ bool is_reachable(const DecodedProgram& program, std::size_t begin, std::size_t 
         if (goes_on && at < wanted) {
             open.push_back(at + insn.slots);
         }
-        if (is_jump(info(insn.op).shape)) {
+        if (is_jump(shape_of(insn.op))) {
             open.push_back(std::size_t(target_of(insn, at)));
         }
     }
@@ -139,7 +139,7 @@ Expected<void> check_subprog(const DecodedProgram& program, const Starts& starts
         }
         last = i;
         const Decoded& insn = program.insns[i];
-        if (!is_jump(info(insn.op).shape)) {
+        if (!is_jump(shape_of(insn.op))) {
             continue;
         }
         TRY_ASSIGN(const auto target, check_target(target_of(insn, i), i, starts, "jump"));

@@ -141,7 +141,7 @@ constexpr std::array<OpInfo, kOpCount> kOps{{
 
 consteval bool rows_are_in_enum_order() {
     for (unsigned i = 0; i < kOpCount; ++i) {
-        if (unsigned(kOps[i].op) != i) {
+        if (unsigned(kOps[i].op) != i || kOps[i].shape != kShapes[i]) {
             return false;
         }
     }

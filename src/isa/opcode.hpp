@@ -78,6 +78,28 @@ enum class Shape : std::uint8_t {
     AddrSpaceCast ///< dst = addr_space_cast(src, imm >> 16, imm & 0xffff)
 };
 
+/// The shape of each operation, by its number.
+inline constexpr std::array<Shape, kOpCount> kShapes = {
+#define EBPFVM_ALU(...) Shape::AluImm, Shape::AluReg, Shape::AluImm, Shape::AluReg,
+#define EBPFVM_NEG(...) Shape::Neg, Shape::Neg,
+#define EBPFVM_MOVSX(...) Shape::Movsx,
+#define EBPFVM_SWAP(...) Shape::Swap,
+#define EBPFVM_JMP(...) Shape::JmpImm, Shape::JmpReg, Shape::JmpImm, Shape::JmpReg,
+#define EBPFVM_LOAD(...) Shape::Load,
+#define EBPFVM_STORE(...) Shape::StoreImm, Shape::StoreReg,
+#define EBPFVM_ATOMIC(...) Shape::Atomic, Shape::Atomic,
+#define EBPFVM_ATOMIC_FETCH(...) Shape::AtomicFetch, Shape::AtomicFetch,
+#define EBPFVM_LOAD_ACQUIRE(...) Shape::LoadAcquire,
+#define EBPFVM_STORE_RELEASE(...) Shape::StoreRelease,
+#define EBPFVM_LDDW(...) Shape::Lddw,
+#define EBPFVM_LDPKT(name, code, shape, ...) Shape::shape,
+#define EBPFVM_CONTROL(name, code, shape, ...) Shape::shape,
+#include "ebpfvm/tables/insn.def"
+};
+[[nodiscard]] constexpr Shape shape_of(Op op) {
+    return kShapes[unsigned(op)];
+}
+
 /// What a field of the encoding may hold.
 enum class Field : std::uint8_t {
     Fixed,  ///< exactly the row's value; zero for a reserved field
@@ -117,6 +139,11 @@ struct OpInfo {
 /// True for the shapes whose displacement is the immediate, not the offset field.
 [[nodiscard]] constexpr bool has_target_in_imm(Shape shape) {
     return shape == Shape::Jal || shape == Shape::CallLocal || shape == Shape::Lddw;
+}
+
+/// Compares with r0, and puts the old value there: all other fetching operations use src.
+[[nodiscard]] constexpr bool is_cmpxchg(Op op) {
+    return op == Op::Cmpxchg32 || op == Op::Cmpxchg64;
 }
 
 /// True for the forms of lddw whose second immediate may be non-zero.

@@ -194,7 +194,7 @@ bool may_pass_packet(ProgType type, const HelperProto& helper) {
     case ProgType::Netfilter:
         return false;
     }
-    return true; // a type of the host, whose helpers are the host's
+    return has(helper.flags, HelperFlags::PacketArgs); // a type of the host
 }
 
 } // namespace ebpfvm::prog

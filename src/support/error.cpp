@@ -25,6 +25,8 @@ const char* name_of(Errc code) {
         return "unresolved";
     case Errc::Unsupported:
         return "unsupported";
+    case Errc::Rejected:
+        return "rejected";
     case Errc::LimitExceeded:
         return "limit-exceeded";
     case Errc::Io:

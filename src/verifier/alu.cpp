@@ -9,8 +9,6 @@ using isa::AluOp;
 using isa::Shape;
 using isa::Width;
 
-constexpr std::int64_t kMaxOffset = std::int64_t{1} << 29; // BPF_MAX_VAR_OFF
-
 enum class Kind : std::uint8_t {
     Scalars,
     MovePointer,
@@ -38,9 +36,9 @@ Kind classify(const State& state, const Step& step) {
     }
     const bool src_is_pointer = step.shape == Shape::AluReg && state.reg(step.src).is_pointer();
     if (step.alu == AluOp::Mov) {
-        return !src_is_pointer              ? Kind::Scalars
+        return !src_is_pointer            ? Kind::Scalars
                : step.width == Width::W64 ? Kind::MovePointer
-                                            : Kind::Forget;
+                                          : Kind::Forget;
     }
     if (!dst.is_pointer() && !src_is_pointer) {
         return Kind::Scalars;
@@ -96,9 +94,8 @@ Reg move_pointer(Env& env, const Reg& pointer, const Scalar& off, AluOp op) {
     if (off.is_constant()) {
         const auto delta = std::int64_t(off.value());
         std::int64_t sum = 0;
-        const bool overflows = op == AluOp::Add
-                                   ? __builtin_add_overflow(pointer.off, delta, &sum)
-                                   : __builtin_sub_overflow(pointer.off, delta, &sum);
+        const bool overflows = op == AluOp::Add ? __builtin_add_overflow(pointer.off, delta, &sum)
+                                                : __builtin_sub_overflow(pointer.off, delta, &sum);
         if (!overflows && sum == std::int32_t(sum)) {
             result.off = std::int32_t(sum);
             return result;
@@ -118,9 +115,8 @@ bool check_bounds(Env& env, const Reg& pointer, const Scalar& value) {
     if (value.is_constant()) {
         const auto off = std::int64_t(value.value());
         if (off >= kMaxOffset || off <= -kMaxOffset) {
-            return env.reject<Slug::UnboundedOffset>(
-                fmt::format("math between {} pointer and {} is not allowed",
-                            name_of(pointer.type), off));
+            return env.reject<Slug::UnboundedOffset>(fmt::format(
+                "math between {} pointer and {} is not allowed", name_of(pointer.type), off));
         }
         return true;
     }
@@ -140,8 +136,8 @@ bool check_bounds(Env& env, const Reg& pointer, const Scalar& value) {
 bool check_pointer(Env& env, const Step& step, unsigned number, const Reg& pointer,
                    const Scalar& off) {
     if (!allows_arithmetic(pointer, off, step.alu)) {
-        return env.reject<Slug::PointerArithmetic>(fmt::format(
-            "r{}: pointer arithmetic on {} prohibited", number, name_of(pointer.type)));
+        return env.reject<Slug::PointerArithmetic>(
+            fmt::format("r{}: pointer arithmetic on {} prohibited", number, name_of(pointer.type)));
     }
     if (pointer.may_be_null()) {
         return env.reject<Slug::NullArithmetic>(number, describe(pointer));
@@ -155,8 +151,8 @@ bool check_pointer(Env& env, const Step& step, unsigned number, const Reg& point
     }
     const Reg moved = move_pointer(env, pointer, off, step.alu);
     if (moved.off >= kMaxOffset || moved.off <= -kMaxOffset) {
-        return env.reject<Slug::UnboundedOffset>(fmt::format(
-            "{} pointer offset {} is not allowed", name_of(pointer.type), moved.off));
+        return env.reject<Slug::UnboundedOffset>(
+            fmt::format("{} pointer offset {} is not allowed", name_of(pointer.type), moved.off));
     }
     return check_bounds(env, pointer, moved.var);
 }
@@ -188,7 +184,8 @@ void copy_scalar(Env& env, State& state, const Step& step) {
 void transfer_move(Env& env, State& state, const Step& step) {
     Reg& dst = state.own_top().regs[step.dst];
     if (step.shape == Shape::AluImm) {
-        dst = Reg::scalar(Scalar::constant(step.width == Width::W64 ? step.imm : std::uint32_t(step.imm)));
+        dst = Reg::scalar(
+            Scalar::constant(step.width == Width::W64 ? step.imm : std::uint32_t(step.imm)));
         return;
     }
     const Reg& src = state.reg(step.src);
@@ -249,8 +246,9 @@ void transfer_scalars(Env& env, State& state, const Step& step) {
         return;
     }
     if (step.shape == Shape::Swap) {
-        state.own_top().regs[step.dst] = Reg::scalar(
-            step.swaps ? byteswap(step.size * 8U, before.var) : truncate(step.size * 8U, before.var));
+        state.own_top().regs[step.dst] =
+            Reg::scalar(step.swaps ? byteswap(step.size * 8U, before.var)
+                                   : truncate(step.size * 8U, before.var));
         return;
     }
     const bool is_same = step.shape == Shape::AluReg && step.src == step.dst;
@@ -383,8 +381,7 @@ void transfer_alu(Env& env, State& state, const Step& step) {
     std::unreachable();
 }
 
-bool check_lddw(Env& env, const State& state, const Step& step) {
-    (void)state;
+bool check_lddw(Env& env, const Step& step) {
     const std::uint32_t low = std::uint32_t(step.imm);
     switch (step.op) {
     case isa::Op::LddwImm64:
@@ -414,8 +411,7 @@ bool check_lddw(Env& env, const State& state, const Step& step) {
     }
 }
 
-void transfer_lddw(Env& env, State& state, const Step& step) {
-    (void)env;
+void transfer_lddw(State& state, const Step& step) {
     Reg& dst = state.own_top().regs[step.dst];
     switch (step.op) {
     case isa::Op::LddwMapIdx:

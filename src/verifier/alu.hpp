@@ -11,8 +11,8 @@ namespace ebpfvm::verifier {
 void transfer_alu(Env& env, State& state, const Step& step);
 
 /// May dst hold what the lddw means?
-[[nodiscard]] bool check_lddw(Env& env, const State& state, const Step& step);
-void transfer_lddw(Env& env, State& state, const Step& step);
+[[nodiscard]] bool check_lddw(Env& env, const Step& step);
+void transfer_lddw(State& state, const Step& step);
 
 [[nodiscard]] bool check_init(Env& env, const State& state, unsigned reg);
 

@@ -1,6 +1,7 @@
 // From a program to Code: decoding, control flow, and per insn what its op means.
 #include "verifier/code.hpp"
 
+#include "prog/helper_access.hpp"
 #include "prog/helper_protos.hpp"
 #include "prog/verify_ctx.hpp"
 #include "support/try.hpp"
@@ -13,24 +14,6 @@ namespace {
 using isa::Op;
 using isa::Shape;
 using isa::Width;
-
-struct AluForm {
-    isa::AluOp alu;
-    Width width;
-};
-
-constexpr unsigned size_of_code(std::uint8_t code) { // BPF_B, BPF_H, BPF_W, BPF_DW
-    switch (code & 0x18) {
-    case 0x10:
-        return 1;
-    case 0x08:
-        return 2;
-    case 0x00:
-        return 4;
-    default: // the only one left
-        return 8;
-    }
-}
 
 // What the op says beyond its shape; one case per row of the table.
 void describe(Op op, Step& step) {
@@ -106,6 +89,15 @@ void describe(Op op, Step& step) {
 #include "ebpfvm/tables/insn.def"
     }
     std::unreachable();
+}
+
+// The kernel's, else the host's; nullptr if there is none.
+const HelperProto* prototype_of(ProgType type, std::uint32_t id, const VerifierOptions& options) {
+    if (const HelperProto* proto = prog::helper_proto(type, id)) {
+        return proto;
+    }
+    const Helper* helper = options.helpers != nullptr ? options.helpers->find(id) : nullptr;
+    return helper != nullptr ? &helper->proto : nullptr;
 }
 
 unsigned arity_of(const HelperProto* proto) {
@@ -202,17 +194,28 @@ void add_steps(const isa::DecodedProgram& decoded, Code& code) {
     }
 }
 
-bool calls_back(const Code& code, const Step& step, const VerifierOptions& options) {
-    if (step.shape != Shape::CallHelper) {
-        return false;
+void add_callees(Code& code, const VerifierOptions& options) {
+    const Program& program = *code.program;
+    for (Step& step : code.steps) {
+        const auto id = std::uint32_t(step.imm);
+        if (step.shape == Shape::CallHelper && step.next != 0) {
+            step.proto = prototype_of(program.type, id, options);
+            step.is_offered = uapi_helper(id) == nullptr || // the host's
+                              prog::helper_allowed(program.type, program.attach_type, id);
+        } else if (step.shape == Shape::CallKfunc && options.helpers != nullptr) {
+            const Helper* host = options.helpers->find(code.extern_name(step));
+            step.proto = host != nullptr ? &host->proto : nullptr;
+        }
     }
-    const HelperProto* proto =
-        prototype_of(code.program->type, std::uint32_t(step.imm), options);
-    return proto != nullptr && std::ranges::find(proto->args, ArgType::PtrToFunc) != proto->args.end();
+}
+
+bool calls_back(const Step& step) {
+    return step.shape == Shape::CallHelper && step.proto != nullptr &&
+           std::ranges::find(step.proto->args, ArgType::PtrToFunc) != step.proto->args.end();
 }
 
 // Where a called function returns to, paths meet that went through it differently.
-void mark_returns(Code& code, const VerifierOptions& options) {
+void mark_returns(Code& code) {
     for (std::uint32_t at = 0; at < code.steps.size(); ++at) {
         const Step& step = code.steps[at];
         if (step.next == 0) {
@@ -222,7 +225,7 @@ void mark_returns(Code& code, const VerifierOptions& options) {
             code.steps[step.next].is_prune_point = true;
             code.steps[step.next].is_merge = true;
         }
-        if (step.shape == Shape::MayGoto || calls_back(code, step, options)) {
+        if (step.shape == Shape::MayGoto || calls_back(step)) {
             code.steps[at].is_prune_point = true;
             code.steps[at].is_merge = true;
             code.steps[at].ends_by_itself = true;
@@ -231,18 +234,18 @@ void mark_returns(Code& code, const VerifierOptions& options) {
 }
 
 // Subprograms that may move the packet, themselves or by what they call.
-void find_packet_changes(Code& code, const VerifierOptions& options) {
+void find_packet_changes(Code& code) {
     for (bool changed = true; changed;) {
         changed = false;
         for (SubprogInfo& subprog : code.subprogs) {
-            for (std::uint32_t at = subprog.first; at < subprog.end && !subprog.changes_packet; ++at) {
+            for (std::uint32_t at = subprog.first; at < subprog.end && !subprog.changes_packet;
+                 ++at) {
                 const Step& step = code.steps[at];
                 bool changes = false;
                 if (step.shape == Shape::CallHelper && step.next != 0) {
-                    const HelperProto* proto = prototype_of(
-                        code.program->type, std::uint32_t(step.imm), options);
-                    changes = std::uint32_t(step.imm) == kTailCallId || // what it runs may
-                              (proto != nullptr && has(proto->flags, HelperFlags::ChangesPacket));
+                    changes = step.imm == kTailCallId || // what it runs may
+                              (step.proto != nullptr &&
+                               has(step.proto->flags, HelperFlags::ChangesPacket));
                 } else if (step.next != 0 &&
                            (step.shape == Shape::CallLocal || step.op == Op::LddwFunc)) {
                     changes = code.subprogs[code.subprog_at(step.target)].changes_packet;
@@ -257,12 +260,10 @@ void find_packet_changes(Code& code, const VerifierOptions& options) {
 
 } // namespace
 
-const HelperProto* prototype_of(ProgType type, std::uint32_t id, const VerifierOptions& options) {
-    if (const HelperProto* proto = prog::helper_proto(type, id)) {
-        return proto;
-    }
-    const Helper* helper = options.helpers != nullptr ? options.helpers->find(id) : nullptr;
-    return helper != nullptr ? &helper->proto : nullptr;
+std::string_view Code::extern_name(const Step& step) const {
+    const auto& externs = object->externs();
+    const std::size_t index = std::uint32_t(step.imm);
+    return index < externs.size() ? std::string_view(externs[index].name) : "";
 }
 
 Expected<Code> prepare(const Object& object, const Program& program,
@@ -281,8 +282,9 @@ Expected<Code> prepare(const Object& object, const Program& program,
     add_subprogs(decoded, program, code);
     add_maps(object, code);
     add_steps(decoded, code);
-    mark_returns(code, options);
-    find_packet_changes(code, options);
+    add_callees(code, options);
+    mark_returns(code);
+    find_packet_changes(code);
     return code;
 }
 

@@ -43,18 +43,6 @@ const CtxField* field_of(const Env& env, const Reg& reg, const MemAccess& access
     return field != nullptr && (access.is_plain || is_number(field->kind)) ? field : nullptr;
 }
 
-Reg packet_pointer(RegType type) {
-    Reg reg = Reg::pointer(type);
-    return reg;
-}
-
-Reg maybe_null(Env& env, RegType type) {
-    Reg reg = Reg::pointer(type);
-    reg.flags = reg_flags::kMaybeNull;
-    reg.id = env.fresh_id();
-    return reg;
-}
-
 } // namespace
 
 bool check_ctx(Env& env, unsigned number, const Reg& reg, const MemAccess& access) {
@@ -70,10 +58,9 @@ bool check_ctx(Env& env, unsigned number, const Reg& reg, const MemAccess& acces
     const CtxField* field = field_of(env, reg, access);
     if (field == nullptr) {
         const bool is_write = access.access == Access::Write;
-        return env.reject<Slug::CtxOob>(
-            access.off, access.size,
-            fmt::format("struct {} has no field that may be {} so", env.ctx->name,
-                        is_write ? "written" : "read"));
+        return env.reject<Slug::CtxOob>(access.off, access.size,
+                                        fmt::format("struct {} has no field that may be {} so",
+                                                    env.ctx->name, is_write ? "written" : "read"));
     }
     if (field->kind == CtxFieldKind::BtfObject) {
         return env.reject<Slug::UnsupportedInsn>(
@@ -82,8 +69,7 @@ bool check_ctx(Env& env, unsigned number, const Reg& reg, const MemAccess& acces
     return true;
 }
 
-bool check_object(Env& env, unsigned number, const Reg& reg, const MemAccess& access) {
-    (void)number;
+bool check_object(Env& env, const Reg& reg, const MemAccess& access) {
     if (reg.type == RegType::TpBuffer) {
         const OffsetRange range = offset_range(reg, access.off);
         return (range.min == range.max && range.min >= 0) ||
@@ -101,15 +87,15 @@ Reg load_object(Env& env, const Reg& reg, const MemAccess& access, bool sign_ext
     const CtxField* field = field_of(env, reg, access);
     switch (field != nullptr ? field->kind : CtxFieldKind::Bytes) {
     case CtxFieldKind::Packet:
-        return packet_pointer(RegType::Packet);
+        return Reg::pointer(RegType::Packet);
     case CtxFieldKind::PacketMeta:
-        return packet_pointer(RegType::PacketMeta);
+        return Reg::pointer(RegType::PacketMeta);
     case CtxFieldKind::PacketEnd:
-        return packet_pointer(RegType::PacketEnd);
+        return Reg::pointer(RegType::PacketEnd);
     case CtxFieldKind::SockCommonOrNull:
-        return maybe_null(env, RegType::SockCommon);
+        return Reg::pointer_or_null(RegType::SockCommon, env.fresh_id());
     case CtxFieldKind::SocketOrNull:
-        return maybe_null(env, RegType::Socket);
+        return Reg::pointer_or_null(RegType::Socket, env.fresh_id());
     case CtxFieldKind::Socket:
         return Reg::pointer(RegType::Socket);
     case CtxFieldKind::FlowKeys:

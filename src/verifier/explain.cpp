@@ -226,8 +226,7 @@ void Explainer::explain_wrong_type() {
 }
 
 void Explainer::advise_argument() {
-    const HelperProto* proto =
-        prototype_of(env_.code.program->type, std::uint32_t(step().imm), env_.options);
+    const HelperProto* proto = step().proto;
     if (proto == nullptr || step().shape != Shape::CallHelper || culprit_ < 1 ||
         culprit_ > kMaxArgs) {
         return;
@@ -255,13 +254,10 @@ void Explainer::advise_argument() {
 
 void Explainer::explain_invalidated(const Origin& origin) {
     const Step& call = history_.code(origin.step);
-    const HelperProto* proto =
-        call.shape != Shape::CallHelper
-            ? nullptr
-            : prototype_of(env_.code.program->type, std::uint32_t(call.imm), env_.options);
     const std::string callee = words_.callee(origin.step);
-    const bool moves = (proto != nullptr && has(proto->flags, HelperFlags::ChangesPacket)) ||
-                       call.shape == Shape::CallLocal;
+    const bool moves =
+        (call.proto != nullptr && has(call.proto->flags, HelperFlags::ChangesPacket)) ||
+        call.shape == Shape::CallLocal;
     if (moves) {
         note_origin(origin, fmt::format("{} at {} may have moved the packet: every pointer into "
                                         "it from before is void",

@@ -8,12 +8,6 @@ namespace ebpfvm::verifier {
 
 using isa::Shape;
 
-namespace {
-
-constexpr std::int64_t kMaxOffset = 0xffff; // of a packet, as far as comparisons prove bytes
-
-} // namespace
-
 // The access that was refused, behind the pointer.
 MemAccess Explainer::access() const {
     if (!is_call()) {
@@ -121,11 +115,11 @@ void Explainer::advise_packet(const Reg& pointer, const Origin& origin, std::str
     }
     const std::string name =
         origin.offsets.empty() ? "ptr" : words_.variable(origin.offsets.front().step, "ptr");
-    if (pointer.var.u64.max + std::uint64_t(needed) > std::uint64_t(kMaxOffset)) {
+    if (pointer.var.u64.max + std::uint64_t(needed) > std::uint64_t(kMaxPacketOffset)) {
         out_.help = fmt::format(
             "bound `{}` first, a comparison proves something only up to {}: `if ({} > {}) {}`; "
             "then compare the sum: `if ({} + {} > {}) {}`",
-            number_name_, kMaxOffset, number_name_, 1500, words_.leave(), name, needed, end,
+            number_name_, kMaxPacketOffset, number_name_, 1500, words_.leave(), name, needed, end,
             words_.leave());
         return;
     }
@@ -152,11 +146,8 @@ void Explainer::explain_limit(std::uint64_t size, std::string_view what) {
 }
 
 bool Explainer::has_size_arg() const {
-    const HelperProto* proto =
-        prototype_of(env_.code.program->type, std::uint32_t(step().imm), env_.options);
-    return proto != nullptr && step().shape == Shape::CallHelper && culprit_ < kMaxArgs &&
-           (proto->args[culprit_] == ArgType::ConstSize ||
-            proto->args[culprit_] == ArgType::ConstSizeOrZero);
+    return step().shape == Shape::CallHelper && step().proto != nullptr &&
+           step().proto->has_size_arg(culprit_ - 1);
 }
 
 // `last`: the largest offset at which the access still fits.

@@ -67,7 +67,6 @@ Explorer::Progress Explorer::advance(State& state, std::uint32_t& at) {
     if (!(log_.is_on() ? step_logged(state, at) : stepper_.step(state, at))) {
         return Progress::Rejected;
     }
-    jumps_ += stepper_.is_jump() ? 1 : 0;
     for (Successor& other : stepper_.others()) {
         if (!push(std::move(other.state), other.insn)) {
             return Progress::Rejected;
@@ -77,7 +76,6 @@ Explorer::Progress Explorer::advance(State& state, std::uint32_t& at) {
     at = stepper_.next();
     return at == cfg::kNone ? Progress::PathDone : Progress::Continue;
 }
-
 
 bool Explorer::step_logged(State& state, std::uint32_t at) {
     const State before = state;
@@ -101,6 +99,7 @@ bool Explorer::push(State state, std::uint32_t insn) {
 bool Explorer::take_pending(State& state, std::uint32_t& at) {
     if (pending_.empty()) {
         env_.path.rewind({});
+        free_retired();
         confirm_guesses();
         return false;
     }
@@ -117,20 +116,14 @@ bool Explorer::take_pending(State& state, std::uint32_t& at) {
     }
     pending_.pop_back();
     confirm_guesses();
-    for (Node* node : env_.path.retired()) {
-        node->state.clear();
-        if (!node->is_back) {
-            free_nodes_.push_back(node);
-        }
-    }
-    env_.path.retired().clear();
+    free_retired();
     return true;
 }
 
 bool Explorer::check_budget() {
     constexpr std::uint64_t kGuessBudget = 20'000;
-    if (!guesses_.empty() && stats_.explored - guesses_.back().explored >
-                                 kGuessBudget + guesses_.back().explored) {
+    if (!guesses_.empty() &&
+        stats_.explored - guesses_.back().explored > kGuessBudget + guesses_.back().explored) {
         return env_.reject<Slug::TooManyInsns>(stats_.explored, busiest_place());
     }
     if (stats_.explored >= env_.options.max_explored) {

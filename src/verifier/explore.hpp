@@ -15,8 +15,8 @@ namespace ebpfvm::verifier {
 class Explorer {
   public:
     Explorer(Env& env, VerifierStats& stats)
-        : env_(env), stats_(stats), log_(env), stepper_(env, Judging::On), by_insn_(env.code.steps.size()),
-          next_guess_(env.code.steps.size(), 0) {
+        : env_(env), stats_(stats), log_(env), stepper_(env, Judging::On),
+          by_insn_(env.code.steps.size()), next_guess_(env.code.steps.size(), 0) {
         pending_.reserve(16);
     }
 
@@ -30,9 +30,9 @@ class Explorer {
 
     /// A loop that is being verified once, for all turns, from a guessed state at its head.
     struct Guess {
-        State real;             ///< how the head was reached, to go on with if the guess is wrong
+        State real; ///< how the head was reached, to go on with if the guess is wrong
         Node* head;
-        PathMark mark;          ///< of the path when the head was reached
+        PathMark mark; ///< of the path when the head was reached
         std::size_t pending;
         std::size_t created;
         std::uint64_t explored; ///< when it began
@@ -58,7 +58,7 @@ class Explorer {
     [[nodiscard]] bool has_limit(const Node& from) const;
     [[nodiscard]] bool counts(const Node& from) const;
     [[nodiscard]] bool is_same_call(const Node& from) const;
-    [[nodiscard]] bool stays_in_callback(const Node& from, const State& state) const;
+    [[nodiscard]] bool stays(const Node& from) const;
     [[nodiscard]] bool ends_by_itself(const Node& from, const State& state) const;
     [[nodiscard]] bool may_go_back(Node* back, const State& state) const;
     void note_back(Node& to);
@@ -84,7 +84,8 @@ class Explorer {
     bool is_worth_remembering(const Step& step) const;
     void remember(const State& state, std::uint32_t at);
     void drop_useless(std::vector<Node*>& nodes);
-    void discard(Node& node);
+    void free_retired();
+    void free_node(Node& node);
     Node* make_node();
     bool check_budget();
     [[nodiscard]] std::string busiest_place() const;
@@ -98,17 +99,15 @@ class Explorer {
     std::deque<Node> nodes_;
     std::vector<Node*> free_nodes_;
     std::vector<Guess> guesses_;
-    std::vector<Node*> created_;             // since the outermost guess began
-    std::vector<std::uint32_t> next_guess_;  // by slot: turns before another guess is worth it
+    std::vector<Node*> created_;            // since the outermost guess began
+    std::vector<std::uint32_t> next_guess_; // by slot: turns before another guess is worth it
     std::map<std::uint32_t, std::vector<bool>> bodies_; // of loops, by the block of their head
-    std::uint64_t wasted_ = 0;               // insns explored for guesses that were wrong
-    std::vector<std::uint64_t> thresholds_;  // of widening; computed when first needed
-    std::optional<State> escaped_;           // the state that a guess did not cover
-    const Node* escaped_head_ = nullptr;     // of that guess
-    bool skip_visit_ = false;                // the current insn has been visited already
-    std::uint64_t jumps_ = 0;
+    std::uint64_t wasted_ = 0;              // insns explored for guesses that were wrong
+    std::vector<std::uint64_t> thresholds_; // of widening; computed when first needed
+    std::optional<State> escaped_;          // the state that a guess did not cover
+    const Node* escaped_head_ = nullptr;    // of that guess
+    bool skip_visit_ = false;               // the current insn has been visited already
     std::uint64_t remembered_at_insn_ = 0;
-    std::uint64_t remembered_at_jump_ = 0;
 };
 
 } // namespace ebpfvm::verifier

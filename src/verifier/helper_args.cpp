@@ -1,5 +1,6 @@
 // The arguments of a helper against its prototype (the kernel's check_func_arg()).
 #include "ebpfvm/helper.hpp"
+#include "prog/verify_ctx.hpp"
 #include "verifier/alu.hpp"
 #include "verifier/call.hpp"
 #include "verifier/mem.hpp"
@@ -9,8 +10,6 @@
 
 namespace ebpfvm::verifier {
 namespace {
-
-constexpr std::uint64_t kMaxSize = std::uint64_t{1} << 29; // BPF_MAX_VAR_SIZ
 
 // One argument being judged.
 class ArgCheck {
@@ -48,9 +47,8 @@ class ArgCheck {
         case ArgType::PtrToMapValueOrNull:
             return is_known_null() || check_map_memory(Access::Read); // sk_storage_get()
         case ArgType::PtrToMapValue:
-            return check_map_memory(Access::Read);
         case ArgType::PtrToUninitMapValue:
-            return check_map_memory(Access::Write);
+            return check_map_memory(access_to(type));
         case ArgType::PtrToMemOrNull:
         case ArgType::PtrToWritableMemOrNull:
             return is_known_null() || check_fixed_mem(type);
@@ -154,10 +152,9 @@ class ArgCheck {
     }
 
     bool check_packet_arg(const MemAccess& range) {
-        if (env_.ctx == nullptr || env_.ctx->packet_access == Access::None ||
-            !has(meta_.proto->flags, HelperFlags::PacketArgs)) {
-            return env_.reject<Slug::BadArg>(number_, describe(reg_), index_ + 1,
-                                             meta_.proto->name, "memory outside the packet");
+        if (!prog::may_pass_packet(env_.code.program->type, *meta_.proto)) {
+            return env_.reject<Slug::BadArg>(number_, describe(reg_), index_ + 1, meta_.proto->name,
+                                             "memory outside the packet");
         }
         return check_packet(env_, number_, reg_, range);
     }
@@ -192,8 +189,7 @@ class ArgCheck {
                                          [](ByteKind kind) { return kind == ByteKind::Zero; });
         std::uint64_t key = 0;
         if (!is_zero) {
-            if (!slot.has_spill() || !slot.spilled.is_constant() ||
-                slot.spill_size() < first + 4) {
+            if (!slot.has_spill() || !slot.spilled.is_constant() || slot.spill_size() < first + 4) {
                 return;
             }
             key = std::uint32_t(slot.spilled.var.value() >> (first * 8));
@@ -215,40 +211,18 @@ class ArgCheck {
         return check_memory(map().value_size, access, "a pointer to a value of the map");
     }
 
-    bool has_size_arg() const {
-        return index_ + 1 < kMaxArgs &&
-               (meta_.proto->args[index_ + 1] == ArgType::ConstSize ||
-                meta_.proto->args[index_ + 1] == ArgType::ConstSizeOrZero);
-    }
-
-    static Access access_of(ArgType type) {
-        switch (type) {
-        case ArgType::PtrToMem:
-        case ArgType::PtrToMemOrNull:
-            return Access::Read;
-        default: // all others may be written to
-            return Access::Write;
-        }
-    }
-
     bool check_fixed_mem(ArgType type) {
-        if (has_size_arg()) {
+        if (meta_.proto->has_size_arg(index_)) {
             return true; // judged with its size
         }
-        std::uint32_t size = meta_.proto->arg_sizes[index_];
-        if (type == ArgType::PtrToInt || type == ArgType::PtrToLong) {
-            size = type == ArgType::PtrToInt ? 4 : 8;
-            if (!is_aligned(size)) {
-                return env_.reject<Slug::Misaligned>(name_of(reg_.type), offset_range(reg_, 0).min, size);
-            }
+        const std::uint32_t alignment = type == ArgType::PtrToInt    ? 4
+                                        : type == ArgType::PtrToLong ? 8
+                                                                     : 1;
+        if (reg_.is_pointer() && !is_aligned(reg_, 0, alignment)) {
+            return env_.reject<Slug::Misaligned>(name_of(reg_.type), offset_range(reg_, 0).min,
+                                                 alignment);
         }
-        return check_memory(size, access_of(type), "a pointer to memory");
-    }
-
-    bool is_aligned(std::uint32_t size) const {
-        const std::uint64_t low = size - 1U;
-        return !reg_.is_pointer() ||
-               ((reg_.var.bits.mask | (reg_.var.bits.value + std::uint64_t(std::int64_t{reg_.off}))) & low) == 0;
+        return check_memory(meta_.proto->arg_sizes[index_], access_to(type), "a pointer to memory");
     }
 
     bool check_size(bool may_be_zero) {
@@ -256,14 +230,18 @@ class ArgCheck {
             return wrong("a size");
         }
         if (reg_.var.s64.min < 0) {
-            return env_.reject<Slug::SizeArg>(number_, meta_.proto->name,
-                                              fmt::format("its min value is negative ({})", describe(reg_.var)));
+            return env_.reject<Slug::SizeArg>(
+                number_, meta_.proto->name,
+                fmt::format("its min value is negative ({})", describe(reg_.var)));
         }
-        if (reg_.var.u64.max >= kMaxSize) {
-            return env_.reject<Slug::SizeArg>(number_, meta_.proto->name, fmt::format("it is not bounded ({})", describe(reg_.var)));
+        if (reg_.var.u64.max >= std::uint64_t(kMaxOffset)) {
+            return env_.reject<Slug::SizeArg>(
+                number_, meta_.proto->name,
+                fmt::format("it is not bounded ({})", describe(reg_.var)));
         }
         if (reg_.var.u64.min == 0 && !may_be_zero) {
-            return env_.reject<Slug::SizeArg>(number_, meta_.proto->name, fmt::format("it may be 0 ({})", describe(reg_.var)));
+            return env_.reject<Slug::SizeArg>(number_, meta_.proto->name,
+                                              fmt::format("it may be 0 ({})", describe(reg_.var)));
         }
         meta_.max_size = reg_.var.u64.max;
         env_.demand(state_, number_);
@@ -280,16 +258,17 @@ class ArgCheck {
             return true;
         }
         const bool may_write_less = memory.reg_.type == RegType::Stack && !reg_.is_constant();
-        return memory.check_memory(reg_.var.u64.max, may_write_less ? Access::Read : access_of(type),
+        return memory.check_memory(reg_.var.u64.max, may_write_less ? Access::Read : access_to(type),
                                    "a pointer to memory");
     }
 
     bool check_alloc_size() {
         if (!reg_.is_constant()) {
-            return env_.reject<Slug::SizeArg>(number_, meta_.proto->name,
-                                              fmt::format("it must be a known constant ({})", describe(reg_)));
+            return env_.reject<Slug::SizeArg>(
+                number_, meta_.proto->name,
+                fmt::format("it must be a known constant ({})", describe(reg_)));
         }
-        if (reg_.var.value() > kMaxSize) {
+        if (reg_.var.value() > std::uint64_t(kMaxOffset)) {
             return env_.reject<Slug::SizeArg>(number_, meta_.proto->name, "it is too large");
         }
         meta_.alloc_size = reg_.var.value();
@@ -324,9 +303,9 @@ class ArgCheck {
             return wrong("a record from ringbuf_reserve");
         }
         if (!is_unmoved()) {
-            return env_.reject<Slug::BadArg>(number_, fmt::format("{} moved by {}", describe(reg_), reg_.off),
-                                             index_ + 1, meta_.proto->name,
-                                             "the start of the record");
+            return env_.reject<Slug::BadArg>(
+                number_, fmt::format("{} moved by {}", describe(reg_), reg_.off), index_ + 1,
+                meta_.proto->name, "the start of the record");
         }
         return check_release();
     }
@@ -393,6 +372,20 @@ class ArgCheck {
 };
 
 } // namespace
+
+Access access_to(ArgType type) {
+    switch (type) {
+    case ArgType::PtrToUninitMapValue:
+    case ArgType::PtrToUninitMem:
+    case ArgType::PtrToWritableMem:
+    case ArgType::PtrToWritableMemOrNull:
+    case ArgType::PtrToInt:
+    case ArgType::PtrToLong:
+        return Access::Write;
+    default: // the others are read, or no memory
+        return Access::Read;
+    }
+}
 
 bool check_args(Env& env, const State& state, CallMeta& meta) {
     for (unsigned i = 0; i < kMaxArgs; ++i) {

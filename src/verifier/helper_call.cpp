@@ -1,6 +1,5 @@
 // Calls of helpers: whether the program may make them, and what they leave behind.
 #include "ebpfvm/helper.hpp"
-#include "prog/helper_access.hpp"
 #include "prog/map_access.hpp"
 #include "verifier/alu.hpp"
 #include "verifier/call.hpp"
@@ -15,20 +14,13 @@ namespace {
 constexpr std::array<std::string_view, 6> kGplLicenses = {
     "GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"};
 
-bool is(const CallMeta& meta, HelperId id) {
-    return meta.id == std::to_underlying(id);
-}
-
-bool check_allowed(Env& env, const CallMeta& meta) {
+bool check_allowed(Env& env, const Step& step, const CallMeta& meta) {
     const Program& program = *env.code.program;
-    if (uapi_helper(meta.id) == nullptr) {
-        return true; // a function of the host's
-    }
-    if (!prog::helper_allowed(program.type, program.attach_type, meta.id)) {
+    if (!step.is_offered) {
         return env.reject<Slug::HelperNotAllowed>(name_of(program.type), meta.proto->name, meta.id);
     }
-    constexpr std::uint32_t kSleepable = 1U << 4; // BPF_F_SLEEPABLE
-    if (has(meta.proto->flags, HelperFlags::Sleeps) && (program.flags & kSleepable) == 0) {
+    if (has(meta.proto->flags, HelperFlags::Sleeps) &&
+        (program.flags & prog_flags::kSleepable) == 0) {
         return env.reject<Slug::SleepingHelper>(meta.proto->name, meta.id);
     }
     const std::string& license = env.code.object->license();
@@ -127,13 +119,6 @@ Reg lookup_result(Env& env, const CallMeta& meta) {
     return value;
 }
 
-Reg maybe_null(Env& env, RegType type) {
-    Reg reg = Reg::pointer(type);
-    reg.flags = reg_flags::kMaybeNull;
-    reg.id = env.fresh_id();
-    return reg;
-}
-
 Scalar integer_result(const CallMeta& meta) {
     constexpr std::int64_t kMaxErrno = 4095;
     switch (HelperId(meta.id)) {
@@ -162,20 +147,20 @@ Reg result_of(Env& env, const CallMeta& meta) {
     case RetType::PtrToMapValue:
         return Reg::pointer(RegType::MapValue, meta.map.aux);
     case RetType::PtrToRingbufMemOrNull:
-        value = maybe_null(env, RegType::Mem);
+        value = Reg::pointer_or_null(RegType::Mem, env.fresh_id());
         value.flags |= reg_flags::kRingbuf;
         value.aux = std::uint32_t(meta.alloc_size);
         return value;
     case RetType::PtrToMemOrNull:
-        value = maybe_null(env, RegType::Mem);
+        value = Reg::pointer_or_null(RegType::Mem, env.fresh_id());
         value.aux = meta.proto->ret_size;
         return value;
     case RetType::PtrToSocketOrNull:
-        return maybe_null(env, RegType::Socket);
+        return Reg::pointer_or_null(RegType::Socket, env.fresh_id());
     case RetType::PtrToSockCommonOrNull:
-        return maybe_null(env, RegType::SockCommon);
+        return Reg::pointer_or_null(RegType::SockCommon, env.fresh_id());
     case RetType::PtrToTcpSockOrNull:
-        return maybe_null(env, RegType::TcpSock);
+        return Reg::pointer_or_null(RegType::TcpSock, env.fresh_id());
     case RetType::PtrToDynptrMemOrNull:
     case RetType::PtrToBtfId:
     case RetType::PtrToBtfIdOrNull:
@@ -218,20 +203,6 @@ bool is_cast(const CallMeta& meta) {
 
 // Stack that arguments point to.
 
-bool writes(ArgType type) {
-    switch (type) {
-    case ArgType::PtrToUninitMapValue:
-    case ArgType::PtrToUninitMem:
-    case ArgType::PtrToWritableMem:
-    case ArgType::PtrToWritableMemOrNull:
-    case ArgType::PtrToInt:
-    case ArgType::PtrToLong:
-        return true;
-    default:
-        return false;
-    }
-}
-
 // Bytes of memory that argument `i` points to.
 std::uint32_t size_of_arg(const Env& env, const State& state, const CallMeta& meta, unsigned i) {
     constexpr std::uint32_t kAny = kMaxSlots * kSlotSize;
@@ -244,9 +215,7 @@ std::uint32_t size_of_arg(const Env& env, const State& state, const CallMeta& me
     case ArgType::PtrToUninitMapValue:
         return knows_map ? env.map(meta.map).value_size : kAny;
     case ArgType::PtrToInt:
-        return 4;
     case ArgType::PtrToLong:
-        return 8;
     case ArgType::PtrToMem:
     case ArgType::PtrToMemOrNull:
     case ArgType::PtrToUninitMem:
@@ -256,9 +225,7 @@ std::uint32_t size_of_arg(const Env& env, const State& state, const CallMeta& me
     default: // not memory
         return 0;
     }
-    const bool is_sized = i + 1 < kMaxArgs && (meta.proto->args[i + 1] == ArgType::ConstSize ||
-                                               meta.proto->args[i + 1] == ArgType::ConstSizeOrZero);
-    if (!is_sized) {
+    if (!meta.proto->has_size_arg(i)) {
         return meta.proto->arg_sizes[i];
     }
     const Reg& size = state.reg(i + 2);
@@ -269,7 +236,8 @@ void touch_memory(Env& env, State& state, const CallMeta& meta) {
     for (unsigned i = 0; i < kMaxArgs; ++i) {
         const ArgType type = meta.proto->args[i];
         const Reg reg = state.reg(i + 1);
-        if (!reg.is_pointer() && writes(type) && !reg.is_null()) {
+        const bool is_written = access_to(type) == Access::Write;
+        if (!reg.is_pointer() && is_written && !reg.is_null()) {
             clobber_all(env, state); // only where nothing is judged
         }
         if (reg.type != RegType::Stack) {
@@ -279,7 +247,7 @@ void touch_memory(Env& env, State& state, const CallMeta& meta) {
         if (type != ArgType::PtrToUninitMem && type != ArgType::PtrToUninitMapValue) {
             read_stack_region(env, state, reg, size);
         }
-        if (writes(type)) {
+        if (is_written) {
             clobber_stack(env, state, reg, size);
         }
     }
@@ -307,19 +275,6 @@ void update_lock(State& state, const CallMeta& meta) {
     }
 }
 
-std::string function_name(const Env& env, const Step& step) {
-    const auto& externs = env.code.object->externs();
-    const std::size_t index = std::uint32_t(step.imm);
-    return index < externs.size() ? externs[index].name : fmt::format("#{}", index);
-}
-
-const HelperProto* host_function(const Env& env, const Step& step) {
-    const Helper* host = env.options.helpers != nullptr
-                             ? env.options.helpers->find(std::string_view(function_name(env, step)))
-                             : nullptr;
-    return host != nullptr ? &host->proto : nullptr;
-}
-
 } // namespace
 
 bool check_nothing_held(Env& env, const State& state, std::string_view what) {
@@ -333,15 +288,15 @@ bool check_nothing_held(Env& env, const State& state, std::string_view what) {
 }
 
 bool check_helper(Env& env, const State& state, const Step& step, CallMeta& meta) {
-    meta.id = std::uint32_t(step.imm);
     if (step.shape == isa::Shape::CallKfunc) {
         return check_kfunc(env, state, step, meta);
     }
-    meta.proto = prototype_of(env.code.program->type, meta.id, env.options);
+    meta.id = std::uint32_t(step.imm);
+    meta.proto = step.proto;
     if (meta.proto == nullptr) {
         return env.reject<Slug::UnknownHelper>(meta.id);
     }
-    if (!check_allowed(env, meta) || !check_args(env, state, meta)) {
+    if (!check_allowed(env, step, meta) || !check_args(env, state, meta)) {
         return false;
     }
     if (!is_supported(meta.proto->ret)) {
@@ -351,14 +306,9 @@ bool check_helper(Env& env, const State& state, const Step& step, CallMeta& meta
     return check_map(env, meta) && check_lock(env, state, meta) && check_special(env, state, meta);
 }
 
-bool describe_call(Env& env, const State& state, const Step& step, CallMeta& meta) {
-    meta.id = std::uint32_t(step.imm);
-    if (step.shape == isa::Shape::CallKfunc) {
-        meta.id = 0;
-        meta.proto = host_function(env, step);
-    } else {
-        meta.proto = prototype_of(env.code.program->type, meta.id, env.options);
-    }
+bool describe_call(const State& state, const Step& step, CallMeta& meta) {
+    meta.id = step.shape == isa::Shape::CallKfunc ? 0 : std::uint32_t(step.imm);
+    meta.proto = step.proto;
     for (unsigned i = 0; i < kMaxArgs; ++i) {
         const Reg& reg = state.reg(i + 1);
         switch (meta.proto->args[i]) {
@@ -396,9 +346,11 @@ bool describe_call(Env& env, const State& state, const Step& step, CallMeta& met
 
 bool check_kfunc(Env& env, const State& state, const Step& step, CallMeta& meta) {
     meta.id = 0;
-    meta.proto = host_function(env, step);
+    meta.proto = step.proto;
     if (meta.proto == nullptr) {
-        return env.reject<Slug::UnsupportedKfunc>(function_name(env, step));
+        const std::string_view name = env.code.extern_name(step);
+        return env.reject<Slug::UnsupportedKfunc>(
+            name.empty() ? fmt::format("#{}", std::uint32_t(step.imm)) : std::string(name));
     }
     return check_args(env, state, meta) && check_lock(env, state, meta);
 }

@@ -14,8 +14,6 @@ using isa::JmpOp;
 using isa::Shape;
 using isa::Width;
 
-constexpr std::int64_t kMaxPacketOffset = 0xffff;
-
 struct Operands {
     Reg dst;
     Reg src; // the immediate as a number
@@ -86,8 +84,8 @@ JmpOp mirrored(JmpOp op) {
     }
 }
 
-// Does the host see to it that such a pointer is not null? An empty packet may well begin at null, and
-// so may plain memory that is passed as the context.
+// Does the host see to it that such a pointer is not null? An empty packet may well begin at null,
+// and so may plain memory that is passed as the context.
 bool is_never_null(const Env& env, const Reg& reg) {
     switch (reg.type) {
     case RegType::Packet:
@@ -163,7 +161,8 @@ void refine_links(State& state, const Reg& known) {
     }
     state.for_each_reg(
         [&](const Reg& reg) {
-            return reg.is_scalar() && reg.id == known.id && !(reg.var == known.var && reg.off == known.off);
+            return reg.is_scalar() && reg.id == known.id &&
+                   !(reg.var == known.var && reg.off == known.off);
         },
         [&](Reg& reg) {
             const auto distance = std::uint64_t(std::int64_t{reg.off} - known.off);
@@ -307,8 +306,7 @@ void learn_not_null(const Env& env, State& state, State& taken, const Step& step
     }
 }
 
-Edges split_pointers(Env& env, State& state, State& taken, const Step& step,
-                     const Operands& op) {
+Edges split_pointers(Env& env, State& state, State& taken, const Step& step, const Operands& op) {
     taken = state;
     if (step.width != Width::W64) {
         return Edges::Both;

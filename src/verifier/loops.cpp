@@ -1,5 +1,6 @@
-// Loops verified once: guess a state at the head that covers all turns, verify the body from it, and
-// see that every way back to the head arrives inside the guess, with a counter closer to its limit.
+// Loops verified once: guess a state at the head that covers all turns, verify the body from it,
+// and see that every way back to the head arrives inside the guess, with a counter closer to its
+// limit.
 #include "verifier/explore.hpp"
 #include "verifier/subsume.hpp"
 #include "verifier/widen.hpp"
@@ -69,6 +70,11 @@ bool Explorer::is_time_to_guess(const Node* last, const State& state, const Step
         return false;
     }
     const std::uint32_t first = step.ends_by_itself ? 0 : kFirstGuess;
+    const Reg& count = state.reg(1); // of bpf_loop; elsewhere a pointer
+    if (step.shape == isa::Shape::CallHelper && count.is_scalar() &&
+        count.var.u64.max <= kFirstGuess) {
+        return false;
+    }
     if (!step.is_loop_head && !(step.ends_by_itself && ends_by_itself(*last, state))) {
         return false;
     }
@@ -141,7 +147,10 @@ bool Explorer::closes(Node& head, const State& state, const Step& step) {
         return true;
     }
     const bool calls_back = step.ends_by_itself && step.shape != isa::Shape::MayGoto;
-    return !calls_back && stays_in_callback(head, state) && makes_progress(head, state);
+    if (calls_back || (state.is_in_callback() && !stays(head))) {
+        return false; // helpers called anew call back that often again
+    }
+    return makes_progress(head, state);
 }
 
 bool Explorer::makes_progress(Node& head, const State& state) {
@@ -202,17 +211,17 @@ bool Explorer::recover(State& state, std::uint32_t& at) {
 // Everything found out since the guess began is void.
 void Explorer::undo(const Guess& guess) {
     env_.path.rewind(guess.mark);
-    env_.path.retired().clear(); // they are among those created since
+    free_retired();
     while (pending_.size() > guess.pending) {
         pending_.pop_back();
     }
     for (std::size_t i = guess.created; i < created_.size(); ++i) {
         Node* node = created_[i];
-        if (node->is_listed) {
+        if (node->is_listed) { // else it is free already, perhaps made twice since
             std::erase(by_insn_[node->insn], node);
+            node->is_listed = false;
+            free_node(*node);
         }
-        node->state.clear();
-        node->is_listed = false;
     }
     created_.resize(guess.created);
 }

@@ -11,10 +11,7 @@
 namespace ebpfvm::verifier {
 namespace {
 
-using isa::Op;
 using isa::Shape;
-
-constexpr std::int64_t kMaxOffset = std::int64_t{1} << 29; // BPF_MAX_VAR_OFF
 
 bool is_inside(const OffsetRange& range, const MemAccess& access, std::uint64_t limit) {
     return range.min >= 0 && range.max >= range.min && range.max < kMaxOffset &&
@@ -31,13 +28,13 @@ std::string reached(const OffsetRange& range, const MemAccess& access) {
                              : fmt::format("bytes {} to {}", range.min, last);
 }
 
-bool check_fields(Env& env, const MapSpec& map, const OffsetRange& range,
-                  const MemAccess& access) {
+bool check_fields(Env& env, const MapSpec& map, const OffsetRange& range, const MemAccess& access) {
     for (const MapField& field : map.fields) {
         const std::int64_t end = range.max + access.size;
         if (field.off < end && range.min < std::int64_t{field.off} + size_of_field(field.kind)) {
             if (field.kind.starts_with("kptr") || field.kind == "uptr") {
-                return env.reject<Slug::UnsupportedInsn>("kernel pointers in map values are not supported");
+                return env.reject<Slug::UnsupportedInsn>(
+                    "kernel pointers in map values are not supported");
             }
             return env.reject<Slug::MapValueField>(range.min, end - 1, field.kind, field.off);
         }
@@ -99,13 +96,9 @@ bool check_atomic_place(Env& env, const State& state, unsigned number, const Ste
     if (!is_atomic_target(reg)) {
         return env.reject<Slug::AtomicTarget>(name_of(reg.type));
     }
-    if (reg.is_pointer() && reg.type != RegType::Stack) {
-        const std::uint64_t low = step.size - 1U;
-        const auto fixed = std::uint64_t(std::int64_t{reg.off} + step.off);
-        if ((reg.var.bits.mask & low) != 0 || ((reg.var.bits.value + fixed) & low) != 0) {
-            return env.reject<Slug::Misaligned>(name_of(reg.type),
-                                                offset_range(reg, step.off).min, step.size);
-        }
+    if (reg.is_pointer() && reg.type != RegType::Stack && !is_aligned(reg, step.off, step.size)) {
+        return env.reject<Slug::Misaligned>(name_of(reg.type), offset_range(reg, step.off).min,
+                                            step.size);
     }
     return true;
 }
@@ -172,8 +165,10 @@ bool check_packet(Env& env, unsigned number, const Reg& reg, const MemAccess& ac
         if (reg.var.is_constant()) {
             return env.reject<Slug::PacketOob>(number, reached(range, access), proved);
         }
-        return env.reject<Slug::PacketOob>(
-            number, fmt::format("bytes {} to {}, {} further,", off, off + access.size - 1, describe(reg.var)), proved);
+        return env.reject<Slug::PacketOob>(number,
+                                           fmt::format("bytes {} to {}, {} further,", off,
+                                                       off + access.size - 1, describe(reg.var)),
+                                           proved);
     }
     return true;
 }
@@ -196,7 +191,8 @@ bool is_rewritten(RegType type) {
 
 bool check_same_kind(Env& env, RegType type) {
     RegType& before = env.accessed[env.at];
-    if (before != RegType::NotInit && before != type && (is_rewritten(before) || is_rewritten(type))) {
+    if (before != RegType::NotInit && before != type &&
+        (is_rewritten(before) || is_rewritten(type))) {
         return env.reject<Slug::MixedPointers>(name_of(before), name_of(type));
     }
     before = type;
@@ -223,7 +219,8 @@ bool check_access(Env& env, const State& state, unsigned number, const MemAccess
         }
         if (!is_inside(offset_range(reg, access.off), access, env.map(reg).key_size)) {
             const OffsetRange range = offset_range(reg, access.off);
-            return env.reject<Slug::MemOob>(number, reached(range, access), "map key", env.map(reg).key_size);
+            return env.reject<Slug::MemOob>(number, reached(range, access), "map key",
+                                            env.map(reg).key_size);
         }
         return true;
     case RegType::Packet:
@@ -237,9 +234,10 @@ bool check_access(Env& env, const State& state, unsigned number, const MemAccess
     case RegType::TcpSock:
     case RegType::XdpSock:
     case RegType::TpBuffer:
-        return check_object(env, number, reg, access);
+        return check_object(env, reg, access);
     case RegType::ConstMapPtr:
-        return env.reject<Slug::UnsupportedInsn>("access to the kernel's struct bpf_map is not supported");
+        return env.reject<Slug::UnsupportedInsn>(
+            "access to the kernel's struct bpf_map is not supported");
     case RegType::NotInit:
         return env.reject<Slug::UninitReg>(number);
     case RegType::Scalar:
@@ -333,8 +331,7 @@ bool check_atomic(Env& env, const State& state, const Step& step) {
     if (!check_init(env, state, step.src) || !check_init(env, state, step.dst)) {
         return false;
     }
-    const bool is_cmpxchg = step.op == Op::Cmpxchg32 || step.op == Op::Cmpxchg64;
-    if (is_cmpxchg && !check_init(env, state, 0)) {
+    if (isa::is_cmpxchg(step.op) && !check_init(env, state, 0)) {
         return false;
     }
     if (!check_atomic_place(env, state, step.dst, step)) {
@@ -360,8 +357,7 @@ void transfer_atomic(Env& env, State& state, const Step& step) {
         clobber_all(env, state);
     }
     if (step.shape == Shape::AtomicFetch) {
-        const bool is_cmpxchg = step.op == Op::Cmpxchg32 || step.op == Op::Cmpxchg64;
-        state.own_top().regs[is_cmpxchg ? 0 : step.src] = old;
+        state.own_top().regs[isa::is_cmpxchg(step.op) ? 0 : step.src] = old;
     }
 }
 

@@ -15,7 +15,8 @@ struct MemAccess {
 };
 
 /// May `reg` of the current frame be accessed so? Stack is judged by stack.hpp.
-[[nodiscard]] bool check_access(Env& env, const State& state, unsigned reg, const MemAccess& access);
+[[nodiscard]] bool check_access(Env& env, const State& state, unsigned reg,
+                                const MemAccess& access);
 
 /// [min, max] that off + var of a pointer can be, given a further offset.
 struct OffsetRange {
@@ -24,12 +25,18 @@ struct OffsetRange {
 };
 [[nodiscard]] OffsetRange offset_range(const Reg& pointer, std::int64_t off);
 
+/// Is every position it can have, given a further offset, a multiple of `size`, a power of two?
+[[nodiscard]] inline bool is_aligned(const Reg& pointer, std::int64_t off, std::uint32_t size) {
+    const Tnum& position = pointer.var.bits;
+    const auto fixed = std::uint64_t(pointer.off + off);
+    return ((position.mask | (position.value + fixed)) & (size - 1U)) == 0;
+}
+
 /// Do all possible positions of [off, off + size) lie inside memory of `limit` bytes?
 [[nodiscard]] bool check_map_value(Env& env, unsigned number, const Reg& reg,
                                    const MemAccess& access);
 [[nodiscard]] bool check_mem(Env& env, unsigned number, const Reg& reg, const MemAccess& access);
-[[nodiscard]] bool check_packet(Env& env, unsigned number, const Reg& reg,
-                                const MemAccess& access);
+[[nodiscard]] bool check_packet(Env& env, unsigned number, const Reg& reg, const MemAccess& access);
 
 [[nodiscard]] bool check_load(Env& env, const State& state, const Step& step);
 void transfer_load(Env& env, State& state, const Step& step);

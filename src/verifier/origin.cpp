@@ -80,8 +80,7 @@ class Walk {
         case Shape::Atomic:
             return found_.place.is_slot && store_back(step);
         case Shape::AtomicFetch:
-            if (is_reg(step.op == isa::Op::Cmpxchg32 || step.op == isa::Op::Cmpxchg64 ? 0U
-                                                                                      : step.src)) {
+            if (is_reg(isa::is_cmpxchg(step.op) ? 0U : step.src)) {
                 return found(OriginKind::Loaded);
             }
             return found_.place.is_slot && store_back(step);

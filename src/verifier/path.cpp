@@ -7,7 +7,6 @@
 
 namespace ebpfvm::verifier {
 
-using isa::Op;
 using isa::Shape;
 
 bool Places::empty() const {
@@ -229,10 +228,8 @@ void Path::step_back(const TraceEntry& entry, Places& places) const {
     case Shape::StoreImm:
         store_back(entry, places);
         return;
-    case Shape::AtomicFetch: {
-        const bool is_cmpxchg = step.op == Op::Cmpxchg32 || step.op == Op::Cmpxchg64;
-        return load_back(entry, places, frame, is_cmpxchg ? 0 : step.src);
-    }
+    case Shape::AtomicFetch:
+        return load_back(entry, places, frame, isa::is_cmpxchg(step.op) ? 0 : step.src);
     case Shape::Lddw:
         places.drop_reg(frame, step.dst);
         return;

@@ -39,6 +39,14 @@ inline constexpr std::uint8_t kRingbuf = 4; ///< Mem from ringbuf_reserve
 inline constexpr std::uint8_t kUntrusted = 8;
 } // namespace reg_flags
 
+/// Pointers stay nearer to their origin than this, and sizes below it (BPF_MAX_VAR_OFF,
+/// BPF_MAX_VAR_SIZ).
+inline constexpr std::int64_t kMaxOffset = std::int64_t{1} << 29;
+
+/// How far a variable offset may reach into a packet for a comparison to prove bytes
+/// (MAX_PACKET_OFF).
+inline constexpr std::int64_t kMaxPacketOffset = 0xffff;
+
 /// Values of Reg::aux of a Packet pointer that is known to lie at or behind the end.
 inline constexpr std::uint32_t kAtPacketEnd = ~std::uint32_t{0};
 inline constexpr std::uint32_t kBeyondPacketEnd = ~std::uint32_t{1};
@@ -65,10 +73,19 @@ struct Reg {
     std::uint32_t aux = 0;
     std::uint32_t map_uid = 0; ///< tells values of different inner maps apart
 
-    [[nodiscard]] static Reg scalar(const Scalar& value) { return {.var = value, .type = RegType::Scalar}; }
+    [[nodiscard]] static Reg scalar(const Scalar& value) {
+        return {.var = value, .type = RegType::Scalar};
+    }
     [[nodiscard]] static Reg unknown() { return scalar(Scalar::unknown()); }
     [[nodiscard]] static Reg pointer(RegType type, std::uint32_t aux = 0) {
         return {.var = Scalar::constant(0), .type = type, .aux = aux};
+    }
+    /// Until a comparison with null decides for all values of this id.
+    [[nodiscard]] static Reg pointer_or_null(RegType type, std::uint32_t id) {
+        Reg reg = pointer(type);
+        reg.flags = reg_flags::kMaybeNull;
+        reg.id = id;
+        return reg;
     }
     [[nodiscard]] bool is_scalar() const { return type == RegType::Scalar; }
     [[nodiscard]] bool is_pointer() const { return type > RegType::Scalar; }

@@ -11,15 +11,6 @@ bool is_useless(const Node& node) {
     return !node.is_inductive && node.misses > node.hits * 3 + (node.is_complete ? 20U : 4U);
 }
 
-bool is_in_callback(const State& state) {
-    for (unsigned f = 1; f < state.depth(); ++f) {
-        if (state.frame(f).kind == FrameKind::Callback) {
-            return true;
-        }
-    }
-    return false;
-}
-
 // The node of the current path that what follows `node` goes back to.
 Node* open_back(const Node& node) {
     Node* back = node.back;
@@ -68,7 +59,8 @@ Explorer::Visit Explorer::visit(State& state, std::uint32_t at) {
     if (has_useless) {
         drop_useless(nodes);
     }
-    if (!is_guess && (is_worth_remembering(step) || (turns == 0 && (step.is_loop_head || step.ends_by_itself)))) {
+    if (!is_guess && (is_worth_remembering(step) ||
+                      (turns == 0 && (step.is_loop_head || step.ends_by_itself)))) {
         remember(state, at);
         env_.path.nodes().back()->turns = turns;
     }
@@ -81,12 +73,13 @@ Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step&
     if (node.is_inductive) {
         if (closes(node, state, step)) {
             demand_all(state);
-            if (step.ends_by_itself || is_in_callback(state)) {
+            if (step.ends_by_itself || state.is_in_callback()) {
                 note_back(node);
             }
             return Visit::Covered;
         }
-        if (!is_turn(node, state) || (step.ends_by_itself && step.shape == isa::Shape::CallHelper && !is_return())) {
+        if (!is_turn(node, state) ||
+            (step.ends_by_itself && step.shape == isa::Shape::CallHelper && !is_return())) {
             return Visit::Explore; // entered anew from outside
         }
         escaped_ = state;
@@ -100,8 +93,7 @@ Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step&
         note_back(node);
         return Visit::Covered;
     }
-    if (covers(env_.code, node, state, Compare::Exact, relied) &&
-        !has_limit(node)) {
+    if (covers(env_.code, node, state, Compare::Exact, relied) && !has_limit(node)) {
         (void)env_.reject<Slug::InfiniteLoop>(env_.at);
         return Visit::Rejected;
     }
@@ -133,19 +125,23 @@ bool Explorer::is_turn(const Node& from, const State& state) {
 // Does the way from that state to here go through a may_goto that counts, or into a callback?
 bool Explorer::has_limit(const Node& from) const {
     const auto& trace = env_.path.trace();
-    return std::any_of(trace.begin() + from.trace_size, trace.end(), [this](const TraceEntry& entry) {
-        return env_.code.steps[entry.insn].ends_by_itself &&
-               (entry.flags & TraceEntry::kTaken) == 0;
-    });
+    return std::any_of(trace.begin() + from.trace_size, trace.end(),
+                       [this](const TraceEntry& entry) {
+                           return env_.code.steps[entry.insn].ends_by_itself &&
+                                  (entry.flags & TraceEntry::kTaken) == 0;
+                       });
 }
 
-// Does the way from that state to here use up some of the budget of may_goto?
+// Does the way from that state, at a may_goto, to here use up some of its budget? That is one for all of
+// a function's, and new with each call of it.
 bool Explorer::counts(const Node& from) const {
     const auto& trace = env_.path.trace();
-    return std::any_of(trace.begin() + from.trace_size, trace.end(), [this](const TraceEntry& entry) {
-        return env_.code.steps[entry.insn].shape == isa::Shape::MayGoto &&
-               (entry.flags & TraceEntry::kTaken) == 0;
-    });
+    const unsigned depth = from.state.depth();
+    return stays(from) &&
+           std::any_of(trace.begin() + from.trace_size, trace.end(), [&](const TraceEntry& entry) {
+               return env_.code.steps[entry.insn].shape == isa::Shape::MayGoto &&
+                      entry.depth == depth && (entry.flags & TraceEntry::kTaken) == 0;
+           });
 }
 
 // Has the call with callbacks at that state's insn been made once only since then?
@@ -158,11 +154,10 @@ bool Explorer::is_same_call(const Node& from) const {
     });
 }
 
-// Else helpers may have been called anew, and call back that often again.
-bool Explorer::stays_in_callback(const Node& from, const State& state) const {
+// Has the function that was running there not returned?
+bool Explorer::stays(const Node& from) const {
     const auto& trace = env_.path.trace();
-    return !is_in_callback(state) ||
-           std::all_of(trace.begin() + from.trace_size, trace.end(),
+    return std::all_of(trace.begin() + from.trace_size, trace.end(),
                        [&](const TraceEntry& entry) { return entry.depth >= from.state.depth(); });
 }
 
@@ -171,7 +166,7 @@ bool Explorer::stays_in_callback(const Node& from, const State& state) const {
 // way must not lead through another call at this place.
 bool Explorer::ends_by_itself(const Node& from, const State& state) const {
     if (env_.code.steps[env_.at].shape == isa::Shape::MayGoto) {
-        return counts(from) && stays_in_callback(from, state);
+        return counts(from);
     }
     return is_return() && is_same_call(from);
 }
@@ -189,8 +184,7 @@ bool Explorer::may_go_back(Node* back, const State& state) const {
         if (step.ends_by_itself && step.shape != isa::Shape::MayGoto && !is_same_call(node)) {
             return false;
         }
-        if ((step.shape == isa::Shape::MayGoto || node.is_inductive) &&
-            !stays_in_callback(node, state)) {
+        if (node.is_inductive && state.is_in_callback() && !stays(node)) {
             return false;
         }
         if (&node == back) {
@@ -241,13 +235,11 @@ void Explorer::demand_all(const State& state) {
 
 // Remembering costs, and so does every comparison with what is remembered.
 bool Explorer::is_worth_remembering(const Step& step) const {
-
     return stats_.explored - remembered_at_insn_ >= (step.is_merge ? 1 : 8);
 }
 
 void Explorer::remember(const State& state, std::uint32_t at) {
     remembered_at_insn_ = stats_.explored;
-    remembered_at_jump_ = jumps_;
     Node* node = make_node();
     node->state = state;
     node->insn = at;
@@ -257,7 +249,8 @@ void Explorer::remember(const State& state, std::uint32_t at) {
         created_.push_back(node);
     }
     ++stats_.states;
-    stats_.peak_states = std::max<std::uint64_t>(stats_.peak_states, nodes_.size() - free_nodes_.size());
+    stats_.peak_states =
+        std::max<std::uint64_t>(stats_.peak_states, nodes_.size() - free_nodes_.size());
 }
 
 Node* Explorer::make_node() {
@@ -277,16 +270,24 @@ void Explorer::drop_useless(std::vector<Node*>& nodes) {
         }
         node->is_listed = false;
         if (node->is_complete) {
-            discard(*node);
+            free_node(*node);
         }
         return true;
     });
 }
 
-// While a guess is open its nodes may be asked for; they are reused after it.
-void Explorer::discard(Node& node) {
+void Explorer::free_retired() {
+    for (Node* node : env_.path.retired()) {
+        free_node(*node);
+    }
+    env_.path.retired().clear();
+}
+
+// It is neither on the path nor listed: nobody looks at it any more, but nodes that go back to it.
+// created_ may still have it, but undo() is done with those that are not listed.
+void Explorer::free_node(Node& node) {
     node.state.clear();
-    if (guesses_.empty() && !node.is_back) {
+    if (!node.is_back) {
         free_nodes_.push_back(&node);
     }
 }

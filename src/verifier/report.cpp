@@ -52,12 +52,11 @@ Diagnostic diagnose(const Env& env) {
     const Rejection& rejection = env.rejection;
     Diagnostic result{.slug = rejection.slug, .insn = rejection.insn, .message = rejection.message};
     result.insn_text = text_of(env, rejection.insn);
-    if (rejection.insn < env.code.steps.size() &&
-        env.code.steps[rejection.insn].shape == isa::Shape::CallHelper) {
-        const auto id = std::uint32_t(env.code.steps[rejection.insn].imm);
-        const HelperProto* proto = prototype_of(env.code.program->type, id, env.options);
-        if (proto != nullptr) {
-            result.insn_text = fmt::format("call {}#{}", call_name(*proto, id), id);
+    if (rejection.insn < env.code.steps.size()) {
+        const Step& step = env.code.steps[rejection.insn];
+        if (step.shape == isa::Shape::CallHelper && step.proto != nullptr) {
+            const auto id = std::uint32_t(step.imm);
+            result.insn_text = fmt::format("call {}#{}", call_name(*step.proto, id), id);
         }
     }
     result.where = place_of(env, rejection.insn);

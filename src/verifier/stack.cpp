@@ -40,8 +40,7 @@ bool check_range(Env& env, const Reg& reg, const MemAccess& access) {
     return true;
 }
 
-bool check_initialised(Env& env, const Frame& frame, const OffsetRange& range,
-                       std::uint32_t size) {
+bool check_initialised(Env& env, const Frame& frame, const OffsetRange& range, std::uint32_t size) {
     if (env.options.allow_uninit_stack) {
         return true;
     }
@@ -177,10 +176,7 @@ bool check_stack(Env& env, const State& state, unsigned number, const MemAccess&
         return false;
     }
     const OffsetRange range = offset_range(reg, access.off);
-    const Tnum position = reg.var.bits;
-    const auto fixed = std::uint64_t(std::int64_t{reg.off} + access.off);
-    const std::uint64_t low = access.size - 1U;
-    if ((position.mask & low) != 0 || ((position.value + fixed) & low) != 0) {
+    if (!is_aligned(reg, access.off, access.size)) {
         return env.reject<Slug::Misaligned>("stack", range.min, access.size);
     }
     const Frame& frame = state.frame(reg.frame);

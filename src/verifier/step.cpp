@@ -41,7 +41,6 @@ bool Stepper::step(State& state, std::uint32_t at) {
 bool Stepper::dispatch(State& state, std::uint32_t at) {
     const Step& step = env_.code.steps[at];
     next_ = step.next;
-    is_jump_ = false;
     switch (step.shape) {
     case Shape::JmpImm:
     case Shape::JmpReg:
@@ -49,13 +48,11 @@ bool Stepper::dispatch(State& state, std::uint32_t at) {
         return jump(state, step);
     case Shape::Ja:
     case Shape::Jal:
-        is_jump_ = true;
         next_ = step.target;
         return true;
     case Shape::CallHelper:
     case Shape::CallKfunc:
     case Shape::CallLocal:
-        is_jump_ = true;
         return call(state, step);
     case Shape::Exit:
         return leave(state);
@@ -84,10 +81,10 @@ bool Stepper::plain(State& state, const Step& step) {
         transfer_alu(env_, state, step);
         return true;
     case Shape::Lddw:
-        if (judges && !check_lddw(env_, state, step)) {
+        if (judges && !check_lddw(env_, step)) {
             return false;
         }
-        transfer_lddw(env_, state, step);
+        transfer_lddw(state, step);
         return true;
     case Shape::Load:
     case Shape::LoadAcquire:
@@ -123,7 +120,6 @@ bool Stepper::plain(State& state, const Step& step) {
 }
 
 bool Stepper::jump(State& state, const Step& step) {
-    is_jump_ = true;
     if (step.shape == Shape::MayGoto) {
         others_.push_back({state, step.target});
         return true;
@@ -166,7 +162,7 @@ bool Stepper::call_helper(State& state, const Step& step) {
         if (!check_helper(env_, state, step, meta)) {
             return false;
         }
-    } else if (!describe_call(env_, state, step, meta)) {
+    } else if (!describe_call(state, step, meta)) {
         return false;
     }
     if (meta.callback != cfg::kNone) {
@@ -207,7 +203,7 @@ bool Stepper::packet_load(State& state, const Step& step) {
             return false;
         }
     }
-    transfer_packet_load(env_, state, step);
+    transfer_packet_load(state);
     return true;
 }
 

@@ -26,7 +26,6 @@ class Stepper {
     [[nodiscard]] bool step(State& state, std::uint32_t at);
 
     [[nodiscard]] std::uint32_t next() const { return next_; } ///< kNone: it ends here
-    [[nodiscard]] bool is_jump() const { return is_jump_; }    ///< jumps and calls
     [[nodiscard]] std::vector<Successor>& others() { return others_; }
 
   private:
@@ -44,7 +43,6 @@ class Stepper {
     Env& env_;
     Judging judging_;
     std::uint32_t next_ = cfg::kNone;
-    bool is_jump_ = false;
     std::vector<Successor> others_;
 };
 

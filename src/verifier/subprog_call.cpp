@@ -11,10 +11,6 @@ namespace {
 
 using isa::Shape;
 
-bool is(const CallMeta& meta, HelperId id) {
-    return meta.id == std::to_underlying(id);
-}
-
 // May the callee read and write `size` bytes there?
 bool check_pointed(Env& env, const State& state, unsigned number, std::uint32_t size,
                    const SubprogInfo& callee) {
@@ -113,7 +109,8 @@ std::uint32_t transfer_local_call(Env& env, State& state, const Step& step) {
         for (unsigned i = 0; i < env.code.subprogs[subprog].params.size(); ++i) {
             const Reg reg = state.reg(i + 1);
             const std::uint32_t size = env.code.subprogs[subprog].params[i].size;
-            if (env.code.subprogs[subprog].params[i].is_pointer && !reg.is_pointer() && !reg.is_null()) {
+            if (env.code.subprogs[subprog].params[i].is_pointer && !reg.is_pointer() &&
+                !reg.is_null()) {
                 clobber_all(env, state); // only where nothing is judged
             }
             if (reg.type == RegType::Stack) {
@@ -183,9 +180,10 @@ void enter_callback(Env& env, State& entered, const CallMeta& meta) {
     callee.return_max = 1;
     if (is(meta, HelperId::loop)) {
         callee.regs[1] = Reg::scalar(
-            !count.is_scalar()       ? Scalar::of_bits(32)
-            : count.var.u64.max == 0 ? Scalar::constant(0)
-                                     : Scalar::in(0, std::min<std::uint64_t>(count.var.u64.max, 1U << 23) - 1));
+            !count.is_scalar() ? Scalar::of_bits(32)
+            : count.var.u64.max == 0
+                ? Scalar::constant(0)
+                : Scalar::in(0, std::min<std::uint64_t>(count.var.u64.max, 1U << 23) - 1));
         callee.regs[2] = data;
     } else {
         const Reg& its_map = is(meta, HelperId::timer_set_callback) ? map : meta.map;
@@ -249,8 +247,9 @@ bool check_exit(Env& env, const State& state) {
     }
     if (frame.subprog != 0) {
         return frame.regs[0].is_scalar() ||
-               env.reject<Slug::SubprogReturn>(fmt::format(
-                   "r0 is {} at the exit of a global function, not a number", describe(frame.regs[0])));
+               env.reject<Slug::SubprogReturn>(
+                   fmt::format("r0 is {} at the exit of a global function, not a number",
+                               describe(frame.regs[0])));
     }
     const Program& program = *env.code.program;
     if (const auto range = prog::return_range(program.type, program.attach_type)) {
@@ -284,8 +283,8 @@ bool check_packet_load(Env& env, const State& state, const Step& step) {
     const ProgType type = env.code.program->type;
     if (type != ProgType::SocketFilter && type != ProgType::SchedCls &&
         type != ProgType::SchedAct) {
-        return env.reject<Slug::InvalidInsn>(fmt::format(
-            "BPF_LD_[ABS|IND] is not allowed in programs of type {}", name_of(type)));
+        return env.reject<Slug::InvalidInsn>(
+            fmt::format("BPF_LD_[ABS|IND] is not allowed in programs of type {}", name_of(type)));
     }
     if (!check_nothing_held(env, state, "BPF_LD_[ABS|IND]")) {
         return false;
@@ -302,10 +301,8 @@ bool check_packet_load(Env& env, const State& state, const Step& step) {
     return step.shape != Shape::LdInd || check_init(env, state, step.src);
 }
 
-void transfer_packet_load(Env& env, State& state, const Step& step) {
-    (void)env;
+void transfer_packet_load(State& state) {
     clobber_args(state);
-    (void)step;
     state.own_top().regs[0] = Reg::unknown();
 }
 

@@ -1,7 +1,8 @@
 // verify(): the pipeline of the verifier, on one screen.
-#include "ebpfvm/verifier.hpp"
+#include "verifier/verify.hpp"
 
 #include "prog/verify_ctx.hpp"
+#include "support/bits.hpp"
 #include "support/try.hpp"
 #include "verifier/explore.hpp"
 #include "verifier/facts.hpp"
@@ -10,10 +11,27 @@
 #include "verifier/report.hpp"
 #include "verifier/shape.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 namespace ebpfvm {
 namespace verifier {
+
+class Seal {
+  public:
+    static prog::VerifiedProgram accept(const Env& env) {
+        std::vector<bool> accesses_ctx(env.accessed.size());
+        for (std::size_t i = 0; i < accesses_ctx.size(); ++i) {
+            accesses_ctx[i] = env.accessed[i] == RegType::Ctx;
+        }
+        std::vector<prog::VerifiedProgram::SubprogStack> stacks;
+        for (std::size_t i = 0; i < env.code.subprogs.size(); ++i) {
+            stacks.push_back({env.code.subprogs[i].first, round_up(env.stack_depth[i], 8U)});
+        }
+        return {*env.code.program, std::move(accesses_ctx), std::move(stacks)};
+    }
+};
+
 namespace {
 
 State entry_state(Env& env) {
@@ -100,23 +118,37 @@ void judge(Env& env, Report& report) {
 }
 
 } // namespace
-} // namespace verifier
 
-Expected<Report> verify(const Object& object, const Program& program,
-                        const VerifierOptions& options) {
+Report judge(const Object& object, const Program& program, const VerifierOptions& options,
+             std::optional<prog::VerifiedProgram>* verified) {
     const auto start = std::chrono::steady_clock::now();
     Report report;
-    const auto code = verifier::prepare(object, program, options);
+    const auto code = prepare(object, program, options);
     if (!code) {
         report.diagnostic = Diagnostic{.slug = Slug::InvalidInsn, .message = code.error().message};
         report.diagnostic->help = info(Slug::InvalidInsn).help;
     } else {
-        verifier::Env env(*code, options);
-        verifier::judge(env, report);
+        Env env(*code, options);
+        judge(env, report);
+        if (report.verdict == Verdict::Accept && verified != nullptr) {
+            *verified = Seal::accept(env);
+        }
     }
-    report.stats.nanoseconds = std::uint64_t(
-        std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count());
+    report.stats.nanoseconds =
+        std::uint64_t(std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count());
     return report;
+}
+
+} // namespace verifier
+
+Expected<Report> verify(const Object& object, const Program& program,
+                        const VerifierOptions& options) {
+    const auto is_this = [&](const Program& other) { return &other == &program; };
+    if (std::ranges::none_of(object.programs(), is_this)) {
+        return fail(Errc::InvalidArgument, "{}: program \"{}\" is not one of the object's",
+                    object.name(), program.name);
+    }
+    return verifier::judge(object, program, options, nullptr);
 }
 
 } // namespace ebpfvm

@@ -43,16 +43,12 @@ std::string Words::function(std::uint32_t subprog) const {
 std::string Words::callee(std::size_t step) const {
     const Step& code = env_.code.steps[insn_of(step)];
     switch (code.shape) {
-    case Shape::CallHelper: {
-        const HelperProto* proto =
-            prototype_of(env_.code.program->type, std::uint32_t(code.imm), env_.options);
-        return proto == nullptr ? fmt::format("helper {}", code.imm)
-                                : call_name(*proto, std::uint32_t(code.imm));
-    }
+    case Shape::CallHelper:
+        return code.proto == nullptr ? fmt::format("helper {}", code.imm)
+                                     : call_name(*code.proto, std::uint32_t(code.imm));
     case Shape::CallKfunc: {
-        const auto& externs = env_.code.object->externs();
-        const auto index = std::size_t(std::uint32_t(code.imm));
-        return index < externs.size() ? externs[index].name : std::string("a kernel function");
+        const std::string_view name = env_.code.extern_name(code);
+        return std::string(name.empty() ? "a kernel function" : name);
     }
     case Shape::CallLocal:
         return function(env_.code.subprog_at(code.target));

@@ -3,6 +3,7 @@
 #include "maps/map_of_maps.hpp"
 #include "maps/prog_array_map.hpp"
 #include "support/try.hpp"
+#include "verifier/verify.hpp"
 #include "vm/module_state.hpp"
 
 #include <fmt/ranges.h>
@@ -28,12 +29,30 @@ bool is_same_shape(const MapSpec& a, const MapSpec& b) {
            a.max_entries == b.max_entries;
 }
 
+// Is all that a verdict may rest on the same?
+bool is_same_to_verifier(const MapSpec& judged, const MapSpec& given) {
+    if (!is_same_shape(judged, given) || judged.flags != given.flags ||
+        judged.fields != given.fields || (judged.inner == nullptr) != (given.inner == nullptr)) {
+        return false;
+    }
+    return judged.inner == nullptr || is_same_to_verifier(*judged.inner, *given.inner);
+}
+
+// Frozen content counts as constant: what the map holds now must be what was judged.
+bool has_judged_content(const MapSpec& judged, Map& given) {
+    const std::span<const std::byte> now = given.memory();
+    return !judged.frozen || (given.is_frozen() && now.size() >= judged.data.size() &&
+                              std::ranges::equal(judged.data, now.first(judged.data.size())));
+}
+
 // What the loader needs of its Vm.
 struct VmParts {
     const HelperTable& helpers;
     const ProgTypeTable& prog_types;
     MapOptions map_options;
 };
+
+using CodeOrError = Expected<std::shared_ptr<const interp::Code>>;
 
 class Loader {
   public:
@@ -69,6 +88,14 @@ class Loader {
                     Errc::InvalidArgument,
                     "{}: map \"{}\": the replacement has another type, key size, value size "
                     "or max_entries",
+                    object().name(), name);
+            }
+            if (options_.mode == ExecMode::Verified &&
+                !(is_same_to_verifier(*spec, map->spec()) && has_judged_content(*spec, *map))) {
+                return fail(
+                    Errc::InvalidArgument,
+                    "{}: map \"{}\": the replacement differs in flags, special fields, inner "
+                    "maps or frozen content, on which the verdict on programs rests",
                     object().name(), name);
             }
         }
@@ -135,11 +162,13 @@ class Loader {
             return fail(Errc::Unsupported, "program \"{}\": type {} cannot run here", program.name,
                         name_of(program.type));
         }
-        auto code = interp::compile(program, {.ctx = type->ctx,
-                                              .maps = module_->maps,
-                                              .helpers = &parts_.helpers,
-                                              .variables = variables_,
-                                              .externs = object().externs()});
+        const interp::Bindings bindings{.ctx = type->ctx,
+                                        .maps = module_->maps,
+                                        .helpers = &parts_.helpers,
+                                        .variables = variables_,
+                                        .externs = object().externs()};
+        auto code = options_.mode == ExecMode::Verified ? compile_verified(program, bindings)
+                                                        : interp::compile(program, bindings);
         if (!code) {
             Error error = std::move(code).error();
             error.message = fmt::format("program \"{}\": {}", program.name, error.message);
@@ -147,6 +176,27 @@ class Loader {
         }
         module_->programs.push_back({std::move(*code)});
         return {};
+    }
+
+    CodeOrError compile_verified(const Program& program, const interp::Bindings& bindings) {
+        VerifierOptions options = options_.verifier;
+        options.helpers = &parts_.helpers;
+        options.prog_types = &parts_.prog_types;
+        options.facts = false;
+        std::optional<prog::VerifiedProgram> verified;
+        const Report report = verifier::judge(object(), program, options, &verified);
+        if (!verified) {
+            const Diagnostic& why = *report.diagnostic;
+            Error error{.code = Errc::Rejected,
+                        .message = fmt::format("insn {}: {}: {} [{}]", why.insn, why.insn_text,
+                                               why.message, info(why.slug).name)};
+            if (why.where) {
+                error.where = Location{
+                    .file = why.where->file, .line = why.where->line, .column = why.where->column};
+            }
+            return std::unexpected(std::move(error));
+        }
+        return interp::compile_verified(*verified, bindings);
     }
 
     // Static `values` of prog arrays and maps of maps. Maps that the host gave keep their content.

@@ -52,14 +52,17 @@ RunResult run(const vm::ModuleState& module, const interp::Code& code, interp::R
     input.cpu = lease.cpu();
     input.environment = module.environment.get();
     input.watch = options.watch;
-    return input.watch != nullptr ? interp::run_watched(code, input)
-                                  : interp::run_checked(code, input);
+    return interp::run(code, input);
 }
 
 } // namespace
 
 const Program& Executable::program() const {
     return program_->code->program;
+}
+
+ExecMode Executable::mode() const {
+    return program_->code->is_verified ? ExecMode::Verified : ExecMode::Checked;
 }
 
 RunResult Executable::run(XdpCtx& ctx, const RunOptions& options) const {

@@ -26,9 +26,34 @@ TEST(RunOnce, JsonHasAllKeys) {
     const auto sum = dir.file("sum.bin", bytecode(kSumOfFirstTwo));
     const Output output = ebpfvm_command({"run", sum, "--hex", "0228", "--json"});
     EXPECT_EQ(output.exit_code, 0) << output.err;
-    EXPECT_CONTAINS(output.out, R"("type":"unspec","engine":"interp","retval":42,"verdict":null,)");
+    EXPECT_CONTAINS(output.out, R"("type":"unspec","engine":"interp","mode":"checked","retval":42,"verdict":null,)");
     EXPECT_CONTAINS(output.out, R"("runs":1,"ns_per_run":)");
     EXPECT_CONTAINS(output.out, R"("insns_executed":4,"fault":null,"maps":[]})");
+}
+
+TEST(RunOnce, VerifiedProgramsRunWithoutChecks) {
+    const TempDir dir;
+    const auto program = dir.file("length.bin", bytecode("r2 = *(u32 *)(r1 +0)\n"
+                                                         "r0 = *(u32 *)(r1 +4)\n"
+                                                         "r0 -= r2\n"
+                                                         "exit\n"));
+    const Output output = ebpfvm_command(
+        {"run", program, "--type", "xdp", "--hex", "0228", "--verify", "--json"});
+    EXPECT_EQ(output.exit_code, 0) << output.err;
+    EXPECT_CONTAINS(output.out, R"("mode":"verified","retval":2,)");
+}
+
+TEST(RunOnce, RejectionIsExplained) {
+    const TempDir dir;
+    const auto program =
+        dir.file("unsafe.bin", bytecode("r2 = *(u32 *)(r1 +0)\nr0 = *(u8 *)(r2 +0)\nexit\n"));
+    const Output output =
+        ebpfvm_command({"run", program, "--type", "xdp", "--hex", "0228", "--verify"});
+    EXPECT_EQ(output.exit_code, 2);
+    EXPECT_EQ(output.out, "");
+    EXPECT_CONTAINS(output.err, "packet-oob");
+    EXPECT_CONTAINS(output.err, "help");
+    EXPECT_CONTAINS(output.err, "ebpfvm: error: ");
 }
 
 TEST(RunOnce, FaultHasItsOwnExitCode) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ebpfvm/helper.hpp"
+#include "ebpfvm/prog_type.hpp"
 #include "kernel/bpf_syscall.hpp"
 
 #include <gtest/gtest.h>
@@ -63,12 +64,9 @@ inline Insn exit_insn() {
     return {.code = 0x95};
 }
 
-/// Kernel's BPF_F_SLEEPABLE.
-inline constexpr std::uint32_t kSleepable = 1U << 4;
-
 /// The flags without which programs of a type do not load.
 inline std::uint32_t required_flags(ProgType type) {
-    return type == ProgType::Syscall ? kSleepable : 0;
+    return type == ProgType::Syscall ? prog_flags::kSleepable : 0;
 }
 
 /// Program types that load without BTF of what they attach to.

@@ -99,7 +99,7 @@ TEST(MapAccess, SleepableProgramsReferToTheMapsTheKernelLetsThem) {
     EBPFVM_SKIP_WITHOUT_YARDSTICK();
     const KernelMaps maps;
     for (const auto& [type, fd] : maps.all()) {
-        EXPECT_EQ(ask_reference(ProgType::Syscall, 0, kSleepable, fd.get()).accepted(),
+        EXPECT_EQ(ask_reference(ProgType::Syscall, 0, prog_flags::kSleepable, fd.get()).accepted(),
                   prog::sleepable_may_use(type))
             << name_of(type);
     }

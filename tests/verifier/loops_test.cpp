@@ -244,6 +244,26 @@ TEST(Loops, AnEndlessLoopAroundABoundedOneIsRejected) {
                      .is_accepted());
 }
 
+// What is remembered of the loop goes with the exploration of its function (seen with sanitizers).
+TEST(Loops, LeaveNothingBehindForTheNextFunction) {
+    EXPECT_TRUE(accepts(judge("r6 = 0\n" // 0
+                              "again:\n"
+                              "call 7\n" // 1
+                              "r6 += 1\n"
+                              "if r6 < 30 goto again\n"
+                              "call next\n" // 4
+                              "r0 = 0\n"
+                              "exit\n"
+                              "next:\n"
+                              "call 7\n" // 7
+                              "if r0 > 5 goto out\n"
+                              "r0 = 0\n"
+                              "out:\n"
+                              "r0 &= 1\n"
+                              "exit\n",
+                              "", "func 0 global main\nfunc 7 global next\n")));
+}
+
 constexpr const char* kEach = "each:\n"
                               "r0 = 0\n"
                               "exit\n";

@@ -27,7 +27,7 @@ RunResult run(const Executable& program, DataFile& data) {
     std::vector<std::byte> buffer(256 + data.packet.size() + 320);
     const auto packet = std::span(buffer).subspan(256, data.packet.size());
     std::ranges::copy(data.packet, packet.begin());
-    if (data.prog == "xdp") {
+    if (program.program().type == ProgType::Xdp) {
         XdpCtx ctx{.packet = Packet::in(buffer, packet)};
         return program.run(ctx, options);
     }
@@ -87,11 +87,41 @@ TEST_P(DataFiles, GiveWhatTheyPromise) {
     EXPECT_EQ(result.r0, *data.result);
 }
 
+class VerifiedDataFiles : public testing::TestWithParam<std::filesystem::path> {};
+
+// What the verifier accepts runs without checks, and does the same.
+TEST_P(VerifiedDataFiles, DoTheSameWithoutChecks) {
+    DataFile data = read_data_file(GetParam());
+    const auto text = bpft_of(data);
+    ASSERT_TRUE(text) << to_string(text.error());
+    const auto object = load_bpft(*text);
+    ASSERT_TRUE(object) << to_string(object.error());
+    Vm vm = vm_with_test_functions();
+    const auto module = vm.load(*object, {.mode = ExecMode::Verified, .verifier = options_of(data)});
+    ASSERT_TRUE(module) << to_string(module.error());
+    const Executable program = module->programs().front();
+    ASSERT_EQ(program.mode(), ExecMode::Verified);
+    const RunResult result = run(program, data);
+    ASSERT_FALSE(result.fault) << result.fault->message;
+    EXPECT_EQ(result.r0, *data.result);
+    const auto checked = vm.load(*object);
+    ASSERT_TRUE(checked) << to_string(checked.error());
+    EXPECT_EQ(run(checked->programs().front(), data).insns_executed, result.insns_executed);
+}
+
+std::vector<std::filesystem::path> accepted_files() {
+    auto files = data_files("run");
+    std::erase_if(files, [](const auto& path) { return !read_data_file(path).verify.empty(); });
+    return files;
+}
+
 std::string name_of_param(const testing::TestParamInfo<std::filesystem::path>& info) {
     return test_name(info.param);
 }
 
 INSTANTIATE_TEST_SUITE_P(Run, DataFiles, testing::ValuesIn(data_files("run")), name_of_param);
+INSTANTIATE_TEST_SUITE_P(Run, VerifiedDataFiles, testing::ValuesIn(accepted_files()),
+                         name_of_param);
 INSTANTIATE_TEST_SUITE_P(Fault, DataFiles, testing::ValuesIn(data_files("fault")), name_of_param);
 
 TEST(DataFilesOfFaults, CoverAtLeast40MisbehavingPrograms) {

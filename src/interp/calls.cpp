@@ -1,0 +1,54 @@
+// Where calls of a running program go.
+#include "interp/calls.hpp"
+
+#include "maps/prog_array_map.hpp"
+
+#include <algorithm>
+
+namespace ebpfvm::interp {
+
+bool is_map_of_maps(const Map& map) {
+    const MapType type = map.spec().type;
+    return type == MapType::ArrayOfMaps || type == MapType::HashOfMaps;
+}
+
+Callee resolve_callx(const Code& code, std::uint64_t value) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(code.slots.data());
+    if (value >= begin && value < begin + code.slots.size() * sizeof(Slot)) {
+        const std::uint64_t index = (value - begin) / sizeof(Slot);
+        const bool is_entry =
+            (value - begin) % sizeof(Slot) == 0 && std::ranges::binary_search(code.subprogs, index);
+        return {is_entry ? code.slots.data() + index : nullptr, nullptr};
+    }
+    const auto helper = value <= 0xffff'ffff ? code.callx_helpers.find(std::uint32_t(value))
+                                             : code.callx_helpers.end();
+    return {nullptr, helper == code.callx_helpers.end() ? nullptr : &helper->second};
+}
+
+bool enter_map_of_maps(RunState& state, const Helper& helper, std::uint64_t map_address) {
+    if (helper.proto.ret != RetType::PtrToMapValueOrNull) {
+        return true;
+    }
+    Map& map = *reinterpret_cast<Map*>(map_address);
+    return !is_map_of_maps(map) || state.enter(static_cast<maps::MapOfMaps&>(map));
+}
+
+const Code* tail_call_target(RunState& state, const std::uint64_t* r) {
+    auto& map = static_cast<maps::ProgArrayMap&>(*reinterpret_cast<Map*>(r[2]));
+    if (state.tail_calls >= kMaxTailCalls) {
+        return nullptr;
+    }
+    auto target = std::static_pointer_cast<const Code>(map.prog(std::uint32_t(r[3])));
+    if (target == nullptr || target->ctx != state.code->ctx ||
+        target->is_verified != state.code->is_verified) {
+        return nullptr;
+    }
+    ++state.tail_calls;
+    return state.keep(std::move(target));
+}
+
+bool is_prog_array(std::uint64_t map) {
+    return reinterpret_cast<Map*>(map)->spec().type == MapType::ProgArray;
+}
+
+} // namespace ebpfvm::interp

@@ -1,0 +1,247 @@
+// The host's side of what ctx_access.cpp does at run time. Tested by vm/verified_test.cpp, which
+// runs programs both ways.
+#include "interp/rewrite.hpp"
+
+#include "isa/disasm.hpp"
+#include "prog/helper_protos.hpp"
+#include "support/try.hpp"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace ebpfvm::interp {
+namespace {
+
+using isa::Decoded;
+using isa::Op;
+using isa::Shape;
+
+struct Width {
+    std::uint32_t bytes = 0;
+    bool sign_extends = false;
+};
+
+Width width_of(Op op) {
+    switch (op) {
+#define EBPFVM_LOAD(name, code, type, text)                                                        \
+    case Op::name:                                                                                 \
+        return {sizeof(type), std::is_signed_v<type>};
+#define EBPFVM_STORE(name, code, type, text)                                                       \
+    case Op::name##Imm:                                                                            \
+    case Op::name##Reg:                                                                            \
+        return {sizeof(type), false};
+#include "ebpfvm/tables/insn.def"
+    default: // nothing else accesses contexts
+        return {};
+    }
+}
+
+// The plain access of that shape and size, 1, 2, 4 or 8.
+std::uint8_t op_of(Shape shape, std::uint64_t bytes) {
+    const char* text = bytes == 8 ? "u64" : bytes == 4 ? "u32" : bytes == 2 ? "u16" : "u8";
+    return std::uint8_t(isa::find_op(shape, text)->op);
+}
+
+std::uint64_t mask_of(std::uint64_t bytes) {
+    return bytes >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * bytes)) - 1;
+}
+
+class Rewriter {
+  public:
+    Rewriter(const prog::VerifiedProgram& program, const isa::DecodedProgram& insns, Code& code)
+        : program_(program), insns_(insns), code_(code) {}
+
+    Expected<void> run() {
+        code_.is_verified = true;
+        code_.stack_bytes = stack_of(0);
+        for (at_ = 0; at_ < code_.slots.size(); at_ += insn().slots) {
+            TRY(rewrite());
+        }
+        return {};
+    }
+
+  private:
+    [[nodiscard]] const Decoded& insn() const { return insns_.insns[at_]; }
+    [[nodiscard]] Slot& slot() { return code_.slots[at_]; }
+
+    Expected<void> rewrite() {
+        switch (isa::info(insn().op).shape) {
+        case Shape::Load:
+            return program_.accesses_ctx(at_) ? load() : Expected<void>();
+        case Shape::StoreImm:
+        case Shape::StoreReg:
+            return program_.accesses_ctx(at_) ? store() : Expected<void>();
+        case Shape::CallHelper:
+            name_ctx_args();
+            return check_prototype();
+        case Shape::CallKfunc:
+            name_ctx_args();
+            return {};
+        case Shape::CallLocal:
+            slot().imm = stack_of(std::size_t(isa::target_of(insn(), at_)));
+            return {};
+        default: // no other insn depends on the context or on frames
+            return {};
+        }
+    }
+
+    [[nodiscard]] std::uint32_t stack_of(std::size_t first) const {
+        const auto& stacks = program_.stacks();
+        const auto found = std::ranges::lower_bound(stacks, first, {},
+                                                    &prog::VerifiedProgram::SubprogStack::first);
+        return found != stacks.end() && found->first == first ? found->bytes
+                                                              : std::uint32_t(kStackSize);
+    }
+
+    [[nodiscard]] const HelperProto& bound_proto() {
+        return reinterpret_cast<const Helper*>(slot().imm)->proto;
+    }
+
+    // Bits of the arguments that are contexts, which helpers see as the host's object.
+    void name_ctx_args() {
+        const auto& args = bound_proto().args;
+        slot().dst = 0;
+        for (unsigned i = 0; i < kMaxArgs; ++i) {
+            if (args[i] == ArgType::PtrToCtx || args[i] == ArgType::PtrToCtxOrNull) {
+                slot().dst |= std::uint8_t(1U << i);
+            }
+        }
+    }
+
+    // The verifier goes by the kernel's prototypes, whatever function the host has put there.
+    Expected<void> check_prototype() {
+        const auto id = std::uint32_t(insn().imm);
+        const HelperProto* judged = prog::helper_proto(code_.program.type, id);
+        if (judged == nullptr || *judged == bound_proto()) {
+            return {};
+        }
+        return fail(
+            Errc::InvalidArgument,
+            "insn {}: call {}: the host's function \"{}\" has another prototype than helper "
+            "{} of the kernel, by which programs are verified",
+            at_, id, bound_proto().name, judged->name);
+    }
+
+    [[nodiscard]] std::unexpected<Error> fail_field() const {
+        return fail(Errc::Unsupported, "insn {}: {}: the host's object for {} has no such field",
+                    at_, isa::to_text(insn()), code_.ctx->name);
+    }
+
+    [[nodiscard]] bool is_plain() const { return code_.ctx->plain != Access::None; }
+
+    [[nodiscard]] const CtxField* field(std::uint32_t bytes, Access access) const {
+        const CtxField* found =
+            insn().off >= 0 ? code_.ctx->find(std::uint64_t(insn().off), bytes) : nullptr;
+        return found != nullptr && allows(found->access, access) ? found : nullptr;
+    }
+
+    // dst = `bytes` bytes at `off` of what a hidden register points to.
+    void load_from(std::uint8_t reg, std::uint64_t off, std::uint64_t bytes) {
+        slot().op = op_of(Shape::Load, bytes);
+        slot().src = reg;
+        slot().off = std::int32_t(off);
+    }
+
+    Expected<void> load() {
+        if (is_plain()) {
+            return {};
+        }
+        const Width width = width_of(insn().op);
+        const CtxField* found = field(width.bytes, Access::Read);
+        if (found == nullptr) {
+            return fail_field();
+        }
+        const std::uint32_t inside = std::uint32_t(insn().off) - found->off;
+        switch (found->kind) {
+        case CtxFieldKind::Packet:
+            load_from(kPacketReg, offsetof(Packet, data), 8);
+            return {};
+        case CtxFieldKind::PacketMeta:
+            load_from(kPacketReg, offsetof(Packet, data_meta), 8);
+            return {};
+        case CtxFieldKind::PacketEnd:
+            load_from(kPacketReg, offsetof(Packet, data_end), 8);
+            return {};
+        case CtxFieldKind::SockCommonOrNull: // a packet of the host's belongs to no socket
+            load_zero();
+            return {};
+        case CtxFieldKind::PacketLen:
+            slot().op = kOpPacketLen;
+            slot().off = std::int32_t(8 * inside);
+            slot().imm = std::int64_t(mask_of(width.bytes));
+            return {};
+        case CtxFieldKind::Bytes:
+            load_number(*found, width, inside, found->size);
+            return {};
+        case CtxFieldKind::Scalar:
+            load_number(*found, width, inside, found->host_size);
+            return {};
+        case CtxFieldKind::SocketOrNull:
+        case CtxFieldKind::Socket:
+        case CtxFieldKind::FlowKeys:
+        case CtxFieldKind::TpBuffer:
+        case CtxFieldKind::BtfObject:
+            return fail_field();
+        }
+        std::unreachable();
+    }
+
+    void load_zero() {
+        slot().op = std::uint8_t(Op::Mov64Imm);
+        slot().imm = 0;
+    }
+
+    // The host has `host_bytes` of the field; those above are zero.
+    void load_number(const CtxField& found, Width width, std::uint32_t inside,
+                     std::uint32_t host_bytes) {
+        if (inside >= host_bytes) {
+            return load_zero();
+        }
+        const std::uint32_t there = std::min(width.bytes, host_bytes - inside);
+        const std::uint8_t op = slot().op;
+        load_from(kHostCtxReg, found.host_off + inside, there);
+        if (there == width.bytes) {
+            slot().op = op; // it may sign extend
+        }
+    }
+
+    Expected<void> store() {
+        if (is_plain()) {
+            return {};
+        }
+        const Width width = width_of(insn().op);
+        const CtxField* found = field(width.bytes, Access::Write);
+        if (found == nullptr) {
+            return fail_field();
+        }
+        const std::uint32_t inside = std::uint32_t(insn().off) - found->off;
+        const bool is_array = found->kind == CtxFieldKind::Bytes;
+        const std::uint32_t bytes = is_array ? width.bytes : found->host_size;
+        const Shape shape = isa::info(insn().op).shape;
+        slot().off = std::int32_t(found->host_off + inside);
+        if (bytes > width.bytes && shape == Shape::StoreReg) {
+            slot().op = kOpStoreWidened;
+            slot().dst = std::uint8_t(bytes);
+            slot().imm = std::int64_t(mask_of(width.bytes));
+            return {};
+        }
+        slot().op = op_of(shape, bytes);
+        slot().dst = kHostCtxReg;
+        slot().imm = std::int64_t(std::uint64_t(slot().imm) & mask_of(width.bytes));
+        return {};
+    }
+
+    const prog::VerifiedProgram& program_;
+    const isa::DecodedProgram& insns_;
+    Code& code_;
+    std::size_t at_ = 0;
+};
+
+} // namespace
+
+Expected<void> rewrite_verified(const prog::VerifiedProgram& program,
+                                const isa::DecodedProgram& insns, Code& code) {
+    return Rewriter(program, insns, code).run();
+}
+
+} // namespace ebpfvm::interp

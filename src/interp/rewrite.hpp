@@ -1,0 +1,15 @@
+// What makes a verified program's slots ready to run without checks.
+#pragma once
+
+#include "interp/code.hpp"
+#include "isa/decode.hpp"
+
+namespace ebpfvm::interp {
+
+/// Context accesses become accesses to the host's struct and packet; local calls get to know how
+/// much stack to clear. `code` holds the slots of `insns`, all else resolved. Errors: those of
+/// compile_verified().
+[[nodiscard]] Expected<void> rewrite_verified(const prog::VerifiedProgram& program,
+                                              const isa::DecodedProgram& insns, Code& code);
+
+} // namespace ebpfvm::interp

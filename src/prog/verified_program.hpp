@@ -1,0 +1,44 @@
+// What engines may run without checks.
+#pragma once
+
+#include "ebpfvm/object.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace ebpfvm::verifier {
+class Seal;
+}
+
+namespace ebpfvm::prog {
+
+/// A program that the verifier has accepted, for the maps of its object and the functions and types
+/// of its options. Only the verifier makes one; engines run nothing else unchecked.
+class VerifiedProgram {
+  public:
+    struct SubprogStack {
+        std::uint32_t first = 0; ///< slot of its first insn
+        std::uint32_t bytes = 0; ///< below r10 that it uses
+    };
+
+    [[nodiscard]] const Program& program() const { return program_; }
+    /// Does the load or store in this slot go to the context? If so, through a pointer to its
+    /// start.
+    [[nodiscard]] bool accesses_ctx(std::size_t slot) const { return accesses_ctx_[slot]; }
+    /// Ascending by first slot.
+    [[nodiscard]] const std::vector<SubprogStack>& stacks() const { return stacks_; }
+
+  private:
+    friend class verifier::Seal;
+    VerifiedProgram(const Program& program, std::vector<bool> accesses_ctx,
+                    std::vector<SubprogStack> stacks)
+        : program_(program), accesses_ctx_(std::move(accesses_ctx)), stacks_(std::move(stacks)) {}
+
+    Program program_;
+    std::vector<bool> accesses_ctx_;
+    std::vector<SubprogStack> stacks_;
+};
+
+} // namespace ebpfvm::prog

@@ -1,0 +1,361 @@
+// Programs that the verifier has passed, run without checks: the same results as with them.
+#include "support/host_functions.hpp"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+namespace ebpfvm::test {
+namespace {
+
+template <class T>
+T must(Expected<T> value) {
+    EXPECT_TRUE(value) << (value ? "" : to_string(value.error()));
+    return std::move(value).value();
+}
+
+Object object_of(const std::string& assembly, ProgType type, std::vector<MapSpec> maps = {}) {
+    return Object::from_insns("test", type, must(assemble(assembly)), std::move(maps));
+}
+
+struct PacketBuffer {
+    std::vector<std::byte> bytes = std::vector<std::byte>(640);
+    Packet packet{};
+
+    explicit PacketBuffer(std::size_t size = 64) {
+        for (std::size_t i = 0; i < bytes.size(); ++i) {
+            bytes[i] = std::byte(i * 7);
+        }
+        packet = Packet::in(bytes, std::span(bytes).subspan(256, size));
+    }
+};
+
+// Every byte of every field is another one.
+SkbCtx skb_of(const PacketBuffer& buffer) {
+    SkbCtx ctx;
+    std::array<std::byte, sizeof ctx> bytes;
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        bytes[i] = std::byte(0x81 + i);
+    }
+    std::memcpy(&ctx, bytes.data(), sizeof ctx);
+    ctx.packet = buffer.packet;
+    return ctx;
+}
+
+XdpCtx xdp_of(const PacketBuffer& buffer) {
+    return {.packet = buffer.packet,
+            .ingress_ifindex = 0x8182'8384,
+            .rx_queue_index = 0x9192'9394,
+            .egress_ifindex = 0xa1a2'a3a4};
+}
+
+Executable load(Vm& vm, const Object& object, ExecMode mode) {
+    return must(vm.load(object, {.mode = mode})).programs().front();
+}
+
+// Every access to the context of `type` that the verifier accepts does the same in both modes.
+template <class Ctx>
+void compare_accesses(ProgType type, const Ctx& original, const std::string& access,
+                      unsigned at_least) {
+    Vm vm({.cpus = 1});
+    unsigned accepted = 0;
+    for (unsigned off = 0; off < 240; ++off) {
+        for (const char* width : {"u8", "u16", "u32", "u64"}) {
+            const Object object = object_of(fmt::format(fmt::runtime(access), width, off), type);
+            if (must(verify(object, object.programs().front())).verdict != Verdict::Accept) {
+                continue;
+            }
+            const auto module = vm.load(object, {.mode = ExecMode::Verified});
+            if (!module) { // a pointer to a socket, say
+                EXPECT_EQ(module.error().code, Errc::Unsupported) << to_string(module.error());
+                Ctx ctx = original;
+                EXPECT_TRUE(load(vm, object, ExecMode::Checked).run(ctx).fault);
+                continue;
+            }
+            ++accepted;
+            Ctx unchecked_ctx = original;
+            Ctx checked_ctx = original;
+            const RunResult unchecked = module->programs().front().run(unchecked_ctx);
+            const RunResult checked = load(vm, object, ExecMode::Checked).run(checked_ctx);
+            ASSERT_FALSE(checked.fault) << checked.fault->message;
+            EXPECT_EQ(unchecked.r0, checked.r0) << width << " at " << off;
+            EXPECT_EQ(std::memcmp(&unchecked_ctx, &checked_ctx, sizeof checked_ctx), 0)
+                << width << " at " << off;
+        }
+    }
+    EXPECT_GE(accepted, at_least);
+}
+
+TEST(Verified, ReadsEveryFieldOfAnSkbAsCheckedModeDoes) {
+    const PacketBuffer buffer;
+    compare_accesses(ProgType::SchedCls, skb_of(buffer),
+                     "r2 = *({} *)(r1 +{})\nr0 = 0\nif r2 == r1 goto +0\nr0 = r2\nexit", 100);
+}
+
+TEST(Verified, WritesEveryFieldOfAnSkbAsCheckedModeDoes) {
+    const PacketBuffer buffer;
+    compare_accesses(ProgType::SchedCls, skb_of(buffer),
+                     "r2 = 0x8182838485868788 ll\n*({} *)(r1 +{}) = r2\nr0 = 0\nexit", 10);
+    compare_accesses(ProgType::SchedCls, skb_of(buffer), "*({} *)(r1 +{}) = -3\nr0 = 0\nexit", 10);
+}
+
+TEST(Verified, ReadsEveryFieldOfXdpAsCheckedModeDoes) {
+    const PacketBuffer buffer;
+    compare_accesses(ProgType::Xdp, xdp_of(buffer), "r0 = *({} *)(r1 +{})\nexit", 5);
+}
+
+// The packet's first byte, if there is one.
+constexpr const char* kFirstByte = R"(
+    r2 = *(u32 *)(r1 +0)
+    r3 = *(u32 *)(r1 +4)
+    r4 = r2
+    r4 += 1
+    r0 = 0
+    if r4 > r3 goto out
+    r0 = *(u8 *)(r2 +0)
+    out: exit)";
+
+TEST(Verified, ReadsPacketsAfterACheck) {
+    Vm vm({.cpus = 1});
+    const Executable program = load(vm, object_of(kFirstByte, ProgType::Xdp), ExecMode::Verified);
+    EXPECT_EQ(program.mode(), ExecMode::Verified);
+    const PacketBuffer buffer;
+    XdpCtx ctx = xdp_of(buffer);
+    EXPECT_EQ(program.run(ctx).r0, std::uint64_t(buffer.packet.data[0]));
+    const PacketBuffer empty(0);
+    XdpCtx nothing = xdp_of(empty);
+    EXPECT_EQ(program.run(nothing).r0, 0U);
+}
+
+TEST(Verified, RefusesWhatTheVerifierRefuses) {
+    Vm vm({.cpus = 1});
+    const auto module =
+        vm.load(object_of("r2 = *(u32 *)(r1 +0)\nr0 = *(u8 *)(r2 +0)\nexit", ProgType::Xdp),
+                {.mode = ExecMode::Verified});
+    ASSERT_FALSE(module);
+    EXPECT_EQ(module.error().code, Errc::Rejected);
+    EXPECT_TRUE(module.error().message.contains("insn 1: r0 = *(u8 *)(r2 +0)"))
+        << module.error().message;
+    EXPECT_TRUE(module.error().message.contains("[packet-oob]")) << module.error().message;
+}
+
+TEST(Verified, SeesZeroesInStackThatNobodyWrote) {
+    Vm vm({.cpus = 1});
+    const std::string dirty = "r2 = -1\n*(u64 *)(r10 -8) = r2\n*(u64 *)(r10 -16) = r2\n"
+                              "call pc+2\nr0 = 0\nexit\n"
+                              "*(u64 *)(r10 -16) = -1\nr0 = 0\nexit";
+    const std::string reader = "r0 = *(u64 *)(r10 -16)\nr1 = *(u64 *)(r10 -8)\nr0 |= r1\nexit";
+    PacketBuffer buffer;
+    XdpCtx ctx = xdp_of(buffer);
+    EXPECT_FALSE(load(vm, object_of(dirty, ProgType::Xdp), ExecMode::Verified).run(ctx).fault);
+    EXPECT_EQ(load(vm, object_of(reader, ProgType::Xdp), ExecMode::Verified).run(ctx).r0, 0U);
+}
+
+TEST(Verified, PassesTheHostsContextToHelpers) {
+    Vm vm({.cpus = 1});
+    const Object object = object_of("r6 = r1\nr2 = -4\ncall 44\nif r0 != 0 goto out\n"
+                                    "r2 = *(u32 *)(r6 +0)\nr0 = *(u32 *)(r6 +4)\nr0 -= r2\n"
+                                    "out: exit",
+                                    ProgType::Xdp);
+    PacketBuffer buffer;
+    XdpCtx ctx = xdp_of(buffer);
+    EXPECT_EQ(load(vm, object, ExecMode::Verified).run(ctx).r0, 68U);
+    EXPECT_EQ(ctx.packet.data, buffer.packet.data - 4);
+}
+
+TEST(Verified, GivesHostFunctionsTheHostsContext) {
+    Vm vm({.cpus = 1});
+    HelperProto proto{.name = "is_ctx"};
+    proto.args = {ArgType::PtrToCtx};
+    const HelperFn is_ctx = [](CallContext& call, std::uint64_t r1, std::uint64_t, std::uint64_t,
+                               std::uint64_t, std::uint64_t) {
+        return std::uint64_t(reinterpret_cast<const void*>(r1) == call.ctx());
+    };
+    ASSERT_TRUE(vm.helpers().add(0x10000, {.proto = proto, .fn = is_ctx}));
+    PacketBuffer buffer;
+    XdpCtx ctx = xdp_of(buffer);
+    const Object object = object_of("call 0x10000\nexit", ProgType::Xdp);
+    EXPECT_EQ(load(vm, object, ExecMode::Verified).run(ctx).r0, 1U);
+    EXPECT_EQ(load(vm, object, ExecMode::Checked).run(ctx).r0, 1U);
+}
+
+MapSpec prog_array() {
+    return {.name = "jumps",
+            .type = MapType::ProgArray,
+            .key_size = 4,
+            .value_size = 4,
+            .max_entries = 1};
+}
+
+TEST(Verified, TailCallsProgramsOfItsModeAlone) {
+    Vm vm({.cpus = 1});
+    const Object caller =
+        object_of("r2 = map(0) ll\nr3 = 0\ncall 12\nr0 = 7\nexit", ProgType::Xdp, {prog_array()});
+    const Object callee = object_of("r0 = *(u64 *)(r10 -8)\nr0 += 9\nexit", ProgType::Xdp);
+    for (const ExecMode caller_mode : {ExecMode::Checked, ExecMode::Verified}) {
+        for (const ExecMode callee_mode : {ExecMode::Checked, ExecMode::Verified}) {
+            const Module module = must(vm.load(caller, {.mode = caller_mode}));
+            const Module target = must(vm.load(callee, {.mode = callee_mode}));
+            ASSERT_TRUE(
+                Module::set_tail_call(*module.maps().front(), 0, target.programs().front()));
+            PacketBuffer buffer;
+            XdpCtx ctx = xdp_of(buffer);
+            EXPECT_EQ(module.programs().front().run(ctx).r0, caller_mode == callee_mode ? 9U : 7U);
+        }
+    }
+}
+
+TEST(Verified, EndsWhenItsBudgetIsUsedUp) {
+    Vm vm({.cpus = 1});
+    const Object object =
+        object_of("r1 = 0\nloop: r1 += 1\nif r1 < 1000000 goto loop\nr0 = r1\nexit", ProgType::Xdp);
+    const Executable program = load(vm, object, ExecMode::Verified);
+    PacketBuffer buffer;
+    XdpCtx ctx = xdp_of(buffer);
+    EXPECT_EQ(program.run(ctx).r0, 1'000'000U);
+    const RunResult stopped = program.run(ctx, {.insn_budget = 1000});
+    ASSERT_TRUE(stopped.fault);
+    EXPECT_EQ(stopped.fault->kind, FaultKind::BudgetExhausted);
+}
+
+TEST(Verified, CanBeWatched) {
+    Vm vm({.cpus = 1});
+    const Executable program = load(vm, object_of(kFirstByte, ProgType::Xdp), ExecMode::Verified);
+    std::vector<std::size_t> seen;
+    const std::function<void(const InsnView&)> watch = [&seen](const InsnView& view) {
+        seen.push_back(view.insn);
+    };
+    PacketBuffer buffer;
+    XdpCtx ctx = xdp_of(buffer);
+    (void)program.run(ctx, {.watch = &watch});
+    EXPECT_EQ(seen, (std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 6, 7}));
+}
+
+TEST(Verified, IgnoresDeadCodeThatWouldHarm) {
+    Vm vm({.cpus = 1});
+    const Object object =
+        object_of("r0 = 3\nif r0 == 3 goto out\nr10 = 0\nout: exit", ProgType::Xdp);
+    PacketBuffer buffer;
+    XdpCtx ctx = xdp_of(buffer);
+    EXPECT_EQ(load(vm, object, ExecMode::Verified).run(ctx).r0, 3U);
+}
+
+// A host whose struct has other sizes than what programs see.
+struct HostCtx {
+    std::uint8_t small = 0xf1;
+    std::uint64_t large = 0x1122'3344'5566'7788;
+    std::array<std::uint8_t, 8> bytes{1, 2, 3, 4, 5, 6, 7, 8};
+};
+
+ProgTypeInfo host_type() {
+    CtxLayout layout{.name = "host_ctx", .size = 16, .host_size = sizeof(HostCtx)};
+    layout.fields = {{.name = "small",
+                      .off = 0,
+                      .size = 4,
+                      .access = Access::ReadWrite,
+                      .host_off = offsetof(HostCtx, small),
+                      .host_size = 1},
+                     {.name = "large",
+                      .off = 4,
+                      .size = 4,
+                      .access = Access::ReadWrite,
+                      .host_off = offsetof(HostCtx, large),
+                      .host_size = 8},
+                     {.name = "bytes",
+                      .off = 8,
+                      .size = 8,
+                      .kind = CtxFieldKind::Bytes,
+                      .access = Access::ReadWrite,
+                      .host_off = offsetof(HostCtx, bytes),
+                      .host_size = 8}};
+    return {.type = ProgType(kFirstHostProgType),
+            .name = "host",
+            .sections = {"host"},
+            .ctx = std::make_shared<const CtxLayout>(layout)};
+}
+
+TEST(Verified, WidensAndNarrowsFieldsOfHostTypes) {
+    unsigned accepted = 0;
+    for (unsigned off = 0; off < 16; ++off) {
+        for (const char* width : {"u8", "u16", "u32", "u64"}) {
+            for (const char* access :
+                 {"r0 = *({0} *)(r1 +{1})\nexit", "*({0} *)(r1 +{1}) = -2\nr0 = 0\nexit",
+                  "r2 = 0x8182838485868788 ll\n*({0} *)(r1 +{1}) = r2\nr0 = 0\nexit"}) {
+                Vm vm({.cpus = 1});
+                ASSERT_TRUE(vm.prog_types().add(host_type()));
+                const Object object = object_of(fmt::format(fmt::runtime(access), width, off),
+                                                ProgType(kFirstHostProgType));
+                const auto module = vm.load(object, {.mode = ExecMode::Verified});
+                if (!module) {
+                    EXPECT_EQ(module.error().code, Errc::Rejected) << to_string(module.error());
+                    continue;
+                }
+                ++accepted;
+                HostCtx a;
+                HostCtx b;
+                const RunResult unchecked = module->programs().front().run(a);
+                const RunResult checked = load(vm, object, ExecMode::Checked).run(b);
+                ASSERT_FALSE(checked.fault) << checked.fault->message;
+                EXPECT_EQ(unchecked.r0, checked.r0) << object.name() << width << off << access;
+                EXPECT_EQ(a.small, b.small) << width << off << access;
+                EXPECT_EQ(a.large, b.large) << width << off << access;
+                EXPECT_EQ(a.bytes, b.bytes) << width << off << access;
+            }
+        }
+    }
+    EXPECT_GE(accepted, 40U);
+}
+
+MapSpec frozen_map(std::byte content) {
+    return {.name = "consts",
+            .type = MapType::Array,
+            .key_size = 4,
+            .value_size = 4,
+            .max_entries = 1,
+            .flags = map_flags::kRdonlyProg,
+            .data = std::vector<std::byte>(4, content),
+            .frozen = true};
+}
+
+// Sound only because the constant is 1.
+constexpr const char* kFrozenBranch = R"(
+    r2 = map_value(0, 0) ll
+    r3 = *(u32 *)(r2 +0)
+    r0 = 0
+    if r3 == 0x01010101 goto out
+    r0 = *(u8 *)(r0 +0)
+    out: exit)";
+
+TEST(Verified, TakesReplacementMapsOnlyIfTheVerdictHoldsForThem) {
+    Vm vm({.cpus = 1});
+    const Object object = object_of(kFrozenBranch, ProgType::Xdp, {frozen_map(std::byte{1})});
+    const auto load_with = [&](const MapSpec& spec) {
+        return vm.load(object,
+                       {.mode = ExecMode::Verified, .maps = {{"consts", must(create_map(spec))}}});
+    };
+    EXPECT_TRUE(load_with(frozen_map(std::byte{1})));
+    MapSpec writable = frozen_map(std::byte{1});
+    writable.flags = 0;
+    MapSpec thawed = frozen_map(std::byte{1});
+    thawed.frozen = false;
+    for (const MapSpec& other : {frozen_map(std::byte{2}), writable, thawed}) {
+        const auto module = load_with(other);
+        ASSERT_FALSE(module);
+        EXPECT_EQ(module.error().code, Errc::InvalidArgument);
+    }
+}
+
+TEST(Verified, RefusesHostFunctionsWithAnotherPrototypeThanTheKernels) {
+    Vm vm({.cpus = 1});
+    ASSERT_TRUE(vm.helpers().add_function(7, "get_prandom_u32",
+                                          [](std::span<std::byte> all) { return all.size(); }));
+    const auto module =
+        vm.load(object_of("call 7\nexit", ProgType::Xdp), {.mode = ExecMode::Verified});
+    ASSERT_FALSE(module);
+    EXPECT_EQ(module.error().code, Errc::InvalidArgument);
+    EXPECT_TRUE(module.error().message.starts_with("program \"test\": insn 0: call 7"))
+        << module.error().message;
+}
+
+} // namespace
+} // namespace ebpfvm::test
