@@ -356,8 +356,8 @@ class ArgCheck {
     }
 
     bool check_func() {
-        if (reg_.type != RegType::Func) {
-            return wrong("a function");
+        if (reg_.type != RegType::Func || !is_unmoved()) {
+            return wrong("the start of a function");
         }
         meta_.callback = reg_.aux;
         return true;

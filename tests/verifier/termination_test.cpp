@@ -50,7 +50,7 @@ std::optional<Object> object_of(const Lines& lines) {
 
 Report judgement(const Object& object) {
     VerifierOptions options;
-    options.max_explored = 30'000;
+    options.max_explored = 8'000;
     auto report = verify(object, object.programs().front(), options);
     return report ? *std::move(report) : Report{};
 }
@@ -67,9 +67,10 @@ std::vector<Input> inputs(std::uint64_t seed, std::size_t count) {
     return result;
 }
 
-/// Everything that the entry function's further way depends on, but may_goto's budget.
+/// Everything that the entry function's further way depends on.
 struct Snapshot {
     std::size_t insn = 0;
+    std::uint64_t counted = 0; ///< by may_goto
     std::array<std::uint64_t, 11> regs{};
     std::array<std::byte, 64> stack{};
 
@@ -83,6 +84,10 @@ class CycleFinder {
         if (view.depth != 0 || is_found_) {
             return;
         }
+        counted_ += after_may_goto_ == view.insn ? 1 : 0;
+        constexpr std::uint8_t kMayGoto = 0xe5;
+        const bool is_may_goto = view.program.insns[view.insn].code == kMayGoto;
+        after_may_goto_ = is_may_goto ? view.insn + 1 : ~std::size_t{0};
         is_found_ = view.insn == kept_.insn && snapshot(view) == kept_;
         if (++steps_ == length_) {
             kept_ = snapshot(view);
@@ -93,14 +98,16 @@ class CycleFinder {
     [[nodiscard]] bool is_found() const { return is_found_; }
 
   private:
-    static Snapshot snapshot(const InsnView& view) {
-        Snapshot now{.insn = view.insn};
+    [[nodiscard]] Snapshot snapshot(const InsnView& view) const {
+        Snapshot now{.insn = view.insn, .counted = counted_};
         std::ranges::copy(view.regs, now.regs.begin());
         std::memcpy(now.stack.data(), reinterpret_cast<const void*>(view.regs[10] - 64), 64);
         return now;
     }
 
     Snapshot kept_{.insn = ~std::size_t{0}};
+    std::size_t after_may_goto_ = ~std::size_t{0};
+    std::uint64_t counted_ = 0;
     std::uint64_t steps_ = 0;
     std::uint64_t length_ = 1;
     bool is_found_ = false;
@@ -151,19 +158,14 @@ class Runner {
         return module.programs().front().run(ctx, options).fault;
     }
 
-    // Its budget used up, may_goto always leaves.
+    // That of may_goto is 8 million turns.
     bool ends_never(const Module& module, const Input& input, bool may_goto) {
-        constexpr std::uint64_t kMaxMayGoto = 8U << 20;
-        std::uint64_t left = may_goto ? 12 * kMaxMayGoto : 0;
         CycleFinder finder;
         const std::function<void(const InsnView&)> watch = [&](const InsnView& view) {
-            if (left > 0) {
-                --left;
-            } else {
-                finder.see(view);
-            }
+            finder.see(view);
         };
-        (void)run(module, input, {.insn_budget = left + 1'000'000, .watch = &watch});
+        (void)run(module, input,
+                  {.insn_budget = may_goto ? 150'000'000U : 1'000'000U, .watch = &watch});
         return finder.is_found();
     }
 
