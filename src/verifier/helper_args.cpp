@@ -258,7 +258,8 @@ class ArgCheck {
             return true;
         }
         const bool may_write_less = memory.reg_.type == RegType::Stack && !reg_.is_constant();
-        return memory.check_memory(reg_.var.u64.max, may_write_less ? Access::Read : access_to(type),
+        return memory.check_memory(reg_.var.u64.max,
+                                   may_write_less ? Access::Read : access_to(type),
                                    "a pointer to memory");
     }
 

@@ -51,7 +51,8 @@ class Joiner {
             into.forget_spill();
         }
         for (unsigned i = 0; i < kSlotSize; ++i) {
-            const ByteKind other = from.bytes[i] == ByteKind::Spill ? ByteKind::Misc : from.bytes[i];
+            const ByteKind other =
+                from.bytes[i] == ByteKind::Spill ? ByteKind::Misc : from.bytes[i];
             if (into.bytes[i] != other) {
                 into.bytes[i] = into.bytes[i] == ByteKind::Invalid || other == ByteKind::Invalid
                                     ? ByteKind::Invalid
@@ -91,7 +92,8 @@ class Joiner {
             changed = true;
         }
         if (into.aux != from.aux) { // fewer bytes are known to exist
-            const bool is_at_end = into.is_packet() && std::max(into.aux, from.aux) >= kBeyondPacketEnd;
+            const bool is_at_end =
+                into.is_packet() && std::max(into.aux, from.aux) >= kBeyondPacketEnd;
             const std::uint32_t common = is_at_end ? 0 : std::min(into.aux, from.aux);
             changed |= into.aux != common;
             into.aux = common;
@@ -170,7 +172,8 @@ class Joiner {
         return false;
     }
 
-    // References are one to one; what holds another one in each state holds none that can be given back.
+    // References are one to one; what holds another one in each state holds none that can be given
+    // back.
     bool is_same_ref(std::uint32_t into, std::uint32_t from) {
         for (const auto& [first, second] : refs_) {
             if (first == into || second == from) {
@@ -213,8 +216,8 @@ bool is_joinable(const State& a, const State& b) {
            a.lock.is_held() == b.lock.is_held();
 }
 
-JoinResult join(Env& env, State& into, const State& from,
-                std::span<const std::uint64_t> thresholds, bool widens) {
+JoinResult join(Env& env, State& into, const State& from, std::span<const std::uint64_t> thresholds,
+                bool widens) {
     return Joiner(env, thresholds, widens).run(into, from);
 }
 

@@ -132,8 +132,8 @@ bool Explorer::has_limit(const Node& from) const {
                        });
 }
 
-// Does the way from that state, at a may_goto, to here use up some of its budget? That is one for all of
-// a function's, and new with each call of it.
+// Does the way from that state, at a may_goto, to here use up some of its budget? That is one for
+// all of a function's, and new with each call of it.
 bool Explorer::counts(const Node& from) const {
     const auto& trace = env_.path.trace();
     const unsigned depth = from.state.depth();
@@ -148,10 +148,11 @@ bool Explorer::counts(const Node& from) const {
 bool Explorer::is_same_call(const Node& from) const {
     const auto& trace = env_.path.trace();
     const auto first = trace.begin() + from.trace_size;
-    return first == trace.end() || std::all_of(first + 1, trace.end(), [&](const TraceEntry& entry) {
-        return entry.insn != from.insn || entry.depth != from.state.depth() ||
-               (entry.flags & TraceEntry::kAgain) != 0;
-    });
+    return first == trace.end() ||
+           std::all_of(first + 1, trace.end(), [&](const TraceEntry& entry) {
+               return entry.insn != from.insn || entry.depth != from.state.depth() ||
+                      (entry.flags & TraceEntry::kAgain) != 0;
+           });
 }
 
 // Has the function that was running there not returned?
@@ -171,8 +172,8 @@ bool Explorer::ends_by_itself(const Node& from, const State& state) const {
     return is_return() && is_same_call(from);
 }
 
-// What follows the state goes on like something else, and back to that node, or others behind it: are
-// these ways limited as well if they begin with the way to here?
+// What follows the state goes on like something else, and back to that node, or others behind it:
+// are these ways limited as well if they begin with the way to here?
 bool Explorer::may_go_back(Node* back, const State& state) const {
     const auto& nodes = env_.path.nodes();
     for (std::size_t i = nodes.size(); i-- > 0;) {

@@ -17,8 +17,8 @@ struct LoopProgram {
     bool may_goto = false; ///< such loops end after 8 million turns at the latest
 };
 
-/// What the program computes with are r6 to r9 and five numbers on its stack; what it reads is the value
-/// of map 0, 64 bytes, which it does not change.
+/// What the program computes with are r6 to r9 and five numbers on its stack; what it reads is the
+/// value of map 0, 64 bytes, which it does not change.
 class LoopGenerator {
   public:
     explicit LoopGenerator(std::uint64_t seed) : rng_(seed) {}
@@ -175,8 +175,8 @@ class LoopGenerator {
     }
 
     void condition(const std::string& to) {
-        static constexpr const char* kOps[] = {"==", "!=", "!=", ">",  ">=",  "<", "<=",
-                                               "s>", "s>=", "s<", "s<=", "&"};
+        static constexpr const char* kOps[] = {"==", "!=", "!=",  ">",  ">=",  "<",
+                                               "<=", "s>", "s>=", "s<", "s<=", "&"};
         const char b = bank();
         const unsigned r = reg();
         if (chance(75)) {

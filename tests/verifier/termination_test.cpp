@@ -1,9 +1,9 @@
-// Accepted programs end. Random programs full of loops are verified and, if accepted, run on several
-// inputs; one that comes to a place of its entry function again with the same registers and the same stack
-// will do so for ever.
+// Accepted programs end. Random programs full of loops are verified and, if accepted, run on
+// several inputs; one that comes to a place of its entry function again with the same registers and
+// the same stack will do so for ever.
 //
-// EBPFVM_TERMINATION_SECONDS runs for longer, from EBPFVM_TERMINATION_SEED on; a program that does not
-// end is shrunk and printed as assembly text.
+// EBPFVM_TERMINATION_SECONDS runs for longer, from EBPFVM_TERMINATION_SEED on; a program that does
+// not end is shrunk and printed as assembly text.
 #include "ebpfvm/ebpfvm.hpp"
 #include "ebpfvm/verifier.hpp"
 #include "verifier/loop_program.hpp"
