@@ -273,6 +273,7 @@ Expected<Code> prepare(const Object& object, const Program& program,
     Code code;
     code.object = &object;
     code.program = &program;
+    code.allow_uninit_stack = options.allow_uninit_stack;
     code.cfg = cfg::build_cfg(decoded, [&](const isa::Decoded& insn) {
         return insn.op == Op::CallHelper
                    ? arity_of(prototype_of(program.type, std::uint32_t(insn.imm), options))

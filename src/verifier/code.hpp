@@ -57,6 +57,7 @@ struct Code {
     std::vector<SubprogInfo> subprogs{}; ///< ascending by first
     std::vector<const MapSpec*> maps{};  ///< the object's, then the inner ones of maps of maps
     std::vector<std::uint32_t> inner{};  ///< by map: index of what it holds, or cfg::kNone
+    bool allow_uninit_stack = true;
     cfg::Cfg cfg{};
 
     [[nodiscard]] std::uint32_t subprog_at(std::uint32_t slot) const {

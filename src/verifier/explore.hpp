@@ -57,7 +57,12 @@ class Explorer {
     /// Has the path stayed inside the loop whose head this is since it was at `from`?
     [[nodiscard]] bool is_turn(const Node& from, const State& state);
     [[nodiscard]] bool has_limit(const Node& from) const;
+    [[nodiscard]] bool counts(const Node& from) const;
+    [[nodiscard]] bool is_same_call(const Node& from) const;
+    [[nodiscard]] bool stays(const Node& from) const;
     [[nodiscard]] bool ends_by_itself(const Node& from, const State& state) const;
+    [[nodiscard]] bool may_go_back(Node* back, const State& state) const;
+    void note_back(Node& to);
     void take_over(const Node& node, Places relied);
     void demand_all(const State& state);
 

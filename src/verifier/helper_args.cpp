@@ -257,7 +257,10 @@ class ArgCheck {
         if (null_is_fine && reg_.var.u64.max == 0 && memory.is_known_null()) {
             return true;
         }
-        return memory.check_memory(reg_.var.u64.max, access_to(type), "a pointer to memory");
+        const bool may_write_less = memory.reg_.type == RegType::Stack && !reg_.is_constant();
+        return memory.check_memory(reg_.var.u64.max,
+                                   may_write_less ? Access::Read : access_to(type),
+                                   "a pointer to memory");
     }
 
     bool check_alloc_size() {
@@ -354,8 +357,8 @@ class ArgCheck {
     }
 
     bool check_func() {
-        if (reg_.type != RegType::Func) {
-            return wrong("a function");
+        if (reg_.type != RegType::Func || !is_unmoved()) {
+            return wrong("the start of a function");
         }
         meta_.callback = reg_.aux;
         return true;

@@ -25,9 +25,7 @@ class Joiner {
             }
             join_stack(into, from.frame(f).stack, f);
         }
-        if (into.refs != from.refs) {
-            into.refs.clear();
-        }
+        join_lock(into.lock, from.lock);
         return changed_ ? JoinResult::Changed : JoinResult::Same;
     }
 
@@ -53,7 +51,8 @@ class Joiner {
             into.forget_spill();
         }
         for (unsigned i = 0; i < kSlotSize; ++i) {
-            const ByteKind other = from.bytes[i] == ByteKind::Spill ? ByteKind::Misc : from.bytes[i];
+            const ByteKind other =
+                from.bytes[i] == ByteKind::Spill ? ByteKind::Misc : from.bytes[i];
             if (into.bytes[i] != other) {
                 into.bytes[i] = into.bytes[i] == ByteKind::Invalid || other == ByteKind::Invalid
                                     ? ByteKind::Invalid
@@ -83,7 +82,7 @@ class Joiner {
             into.type == from.type && into.frame == from.frame &&
             (into.flags | reg_flags::kMaybeNull) == (from.flags | reg_flags::kMaybeNull) &&
             (into.aux == from.aux || into.is_packet() || into.type == RegType::Mem);
-        if (!is_same_kind) {
+        if (!is_same_kind || !is_same_ref(into.ref, from.ref)) {
             return forget(into);
         }
         bool changed = join_value(into, from);
@@ -92,9 +91,12 @@ class Joiner {
             into.id = env_.fresh_id();
             changed = true;
         }
-        if (into.aux > from.aux) { // fewer bytes are known to exist
-            into.aux = into.is_packet() && into.aux >= kBeyondPacketEnd ? 0 : from.aux;
-            changed = true;
+        if (into.aux != from.aux) { // fewer bytes are known to exist
+            const bool is_at_end =
+                into.is_packet() && std::max(into.aux, from.aux) >= kBeyondPacketEnd;
+            const std::uint32_t common = is_at_end ? 0 : std::min(into.aux, from.aux);
+            changed |= into.aux != common;
+            into.aux = common;
         }
         return join_id(into, from) || changed;
     }
@@ -170,6 +172,29 @@ class Joiner {
         return false;
     }
 
+    // References are one to one; what holds another one in each state holds none that can be given
+    // back.
+    bool is_same_ref(std::uint32_t into, std::uint32_t from) {
+        for (const auto& [first, second] : refs_) {
+            if (first == into || second == from) {
+                return first == into && second == from;
+            }
+        }
+        refs_.emplace_back(into, from);
+        return (into == 0) == (from == 0);
+    }
+
+    // A lock that is not of one value in both states is no register's.
+    void join_lock(HeldLock& into, const HeldLock& from) {
+        constexpr std::uint32_t kNone = ~std::uint32_t{0};
+        const auto pair = std::ranges::find(pairs_, into.id, &Pair::into);
+        const std::uint32_t same = pair != pairs_.end() ? pair->from : into.id;
+        if (into.is_held() && into.id != kNone && (into.map != from.map || same != from.id)) {
+            into.id = kNone;
+            changed_ = true;
+        }
+    }
+
     struct Pair {
         std::uint32_t into;
         std::uint32_t from;
@@ -181,6 +206,7 @@ class Joiner {
     bool widens_;
     bool changed_ = false;
     std::vector<Pair> pairs_;
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> refs_{{0, 0}};
 };
 
 } // namespace
@@ -190,8 +216,8 @@ bool is_joinable(const State& a, const State& b) {
            a.lock.is_held() == b.lock.is_held();
 }
 
-JoinResult join(Env& env, State& into, const State& from,
-                std::span<const std::uint64_t> thresholds, bool widens) {
+JoinResult join(Env& env, State& into, const State& from, std::span<const std::uint64_t> thresholds,
+                bool widens) {
     return Joiner(env, thresholds, widens).run(into, from);
 }
 

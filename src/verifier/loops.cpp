@@ -140,8 +140,17 @@ void Explorer::begin_guess(State& state, State guessed, Guess record, std::uint3
 
 bool Explorer::closes(Node& head, const State& state, const Step& step) {
     Places relied; // demand_all() demands it anyway
-    return covers(env_.code, head, state, Compare::All, relied) &&
-           ((step.ends_by_itself && ends_by_itself(head, state)) || makes_progress(head, state));
+    if (!covers(env_.code, head, state, Compare::All, relied)) {
+        return false;
+    }
+    if (step.ends_by_itself && ends_by_itself(head, state)) {
+        return true;
+    }
+    const bool calls_back = step.ends_by_itself && step.shape != isa::Shape::MayGoto;
+    if (calls_back || (state.is_in_callback() && !stays(head))) {
+        return false; // helpers called anew call back that often again
+    }
+    return makes_progress(head, state);
 }
 
 bool Explorer::makes_progress(Node& head, const State& state) {

@@ -199,6 +199,7 @@ void include_links(const Places& links, Places& places) {
 void Path::step_back(const TraceEntry& entry, Places& places) const {
     const Step& step = code_.steps[entry.insn];
     const unsigned frame = entry.depth - 1U;
+    const bool has_links = (entry.flags & TraceEntry::kHasLinks) != 0;
     switch (step.shape) {
     case Shape::AluImm:
         if (step.alu == isa::AluOp::Mov) {
@@ -237,13 +238,16 @@ void Path::step_back(const TraceEntry& entry, Places& places) const {
         places.regs[frame] &= std::uint16_t(~kCallerSaved);
         return;
     case Shape::JmpReg:
+        if (has_links) { // what is linked to one operand was compared with the other
+            include_links(links_[entry.links], places);
+        }
         if (places.has_reg(frame, step.dst) || places.has_reg(frame, step.src)) {
             places.add_reg(frame, step.dst);
             places.add_reg(frame, step.src);
         }
         [[fallthrough]];
     case Shape::JmpImm:
-        if ((entry.flags & TraceEntry::kHasLinks) != 0) {
+        if (has_links) {
             include_links(links_[entry.links], places);
         }
         return;

@@ -65,6 +65,10 @@ struct Node {
     std::uint32_t hits = 0;
     std::uint32_t misses = 0;
     std::uint32_t turns = 0; ///< how often the path had been here before
+    /// The first node of the path to which what follows goes back, if loops end there only because
+    /// of how they get there (which states do not show).
+    Node* back = nullptr;
+    bool is_back = false; ///< of some node
     /// Inductive: ids given to what changes in a turn, [first_pin, end_pin).
     std::uint32_t first_pin = 0;
     std::uint32_t end_pin = 0;

@@ -11,6 +11,15 @@ bool is_useless(const Node& node) {
     return !node.is_inductive && node.misses > node.hits * 3 + (node.is_complete ? 20U : 4U);
 }
 
+// The node of the current path that what follows `node` goes back to.
+Node* open_back(const Node& node) {
+    Node* back = node.back;
+    while (back != nullptr && back->is_complete) {
+        back = back->back;
+    }
+    return back;
+}
+
 } // namespace
 
 Explorer::Visit Explorer::visit(State& state, std::uint32_t at) {
@@ -32,9 +41,15 @@ Explorer::Visit Explorer::visit(State& state, std::uint32_t at) {
                 return result;
             }
         } else if (Places relied; covers(env_.code, node, state, Compare::Demanded, relied)) {
-            ++node.hits;
-            take_over(node, relied);
-            return Visit::Covered;
+            Node* back = open_back(node);
+            if (back == nullptr || may_go_back(back, state)) {
+                ++node.hits;
+                take_over(node, relied);
+                if (back != nullptr) {
+                    note_back(*back);
+                }
+                return Visit::Covered;
+            }
         }
         ++node.misses;
         has_useless |= is_useless(node);
@@ -58,6 +73,9 @@ Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step&
     if (node.is_inductive) {
         if (closes(node, state, step)) {
             demand_all(state);
+            if (step.ends_by_itself || state.is_in_callback()) {
+                note_back(node);
+            }
             return Visit::Covered;
         }
         if (!is_turn(node, state) ||
@@ -72,6 +90,7 @@ Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step&
     if (step.ends_by_itself && covers(env_.code, node, state, Compare::All, relied) &&
         ends_by_itself(node, state)) {
         demand_all(state);
+        note_back(node);
         return Visit::Covered;
     }
     if (covers(env_.code, node, state, Compare::Exact, relied) && !has_limit(node)) {
@@ -113,20 +132,79 @@ bool Explorer::has_limit(const Node& from) const {
                        });
 }
 
+// Does the way from that state, at a may_goto, to here use up some of its budget? That is one for
+// all of a function's, and new with each call of it.
+bool Explorer::counts(const Node& from) const {
+    const auto& trace = env_.path.trace();
+    const unsigned depth = from.state.depth();
+    return stays(from) &&
+           std::any_of(trace.begin() + from.trace_size, trace.end(), [&](const TraceEntry& entry) {
+               return env_.code.steps[entry.insn].shape == isa::Shape::MayGoto &&
+                      entry.depth == depth && (entry.flags & TraceEntry::kTaken) == 0;
+           });
+}
+
+// Has the call with callbacks at that state's insn been made once only since then?
+bool Explorer::is_same_call(const Node& from) const {
+    const auto& trace = env_.path.trace();
+    const auto first = trace.begin() + from.trace_size;
+    return first == trace.end() ||
+           std::all_of(first + 1, trace.end(), [&](const TraceEntry& entry) {
+               return entry.insn != from.insn || entry.depth != from.state.depth() ||
+                      (entry.flags & TraceEntry::kAgain) != 0;
+           });
+}
+
+// Has the function that was running there not returned?
+bool Explorer::stays(const Node& from) const {
+    const auto& trace = env_.path.trace();
+    return std::all_of(trace.begin() + from.trace_size, trace.end(),
+                       [&](const TraceEntry& entry) { return entry.depth >= from.state.depth(); });
+}
+
 // Can the way from that state, at this insn, be gone a limited number of times only? Each pass of a
 // may_goto uses up some of its budget. A helper calls back a limited number of times per call: the
 // way must not lead through another call at this place.
 bool Explorer::ends_by_itself(const Node& from, const State& state) const {
-    const auto& trace = env_.path.trace();
     if (env_.code.steps[env_.at].shape == isa::Shape::MayGoto) {
-        return has_limit(from);
+        return counts(from);
     }
-    return is_return() && std::all_of(trace.begin() + from.trace_size + 1, trace.end(),
-                                      [&](const TraceEntry& entry) {
-                                          return entry.insn != env_.at ||
-                                                 entry.depth != state.depth() ||
-                                                 (entry.flags & TraceEntry::kAgain) != 0;
-                                      });
+    return is_return() && is_same_call(from);
+}
+
+// What follows the state goes on like something else, and back to that node, or others behind it:
+// are these ways limited as well if they begin with the way to here?
+bool Explorer::may_go_back(Node* back, const State& state) const {
+    const auto& nodes = env_.path.nodes();
+    for (std::size_t i = nodes.size(); i-- > 0;) {
+        const Node& node = *nodes[i];
+        const Step& step = env_.code.steps[node.insn];
+        if (step.shape == isa::Shape::MayGoto && !counts(node)) {
+            return false;
+        }
+        if (step.ends_by_itself && step.shape != isa::Shape::MayGoto && !is_same_call(node)) {
+            return false;
+        }
+        if (node.is_inductive && state.is_in_callback() && !stays(node)) {
+            return false;
+        }
+        if (&node == back) {
+            break;
+        }
+    }
+    return true;
+}
+
+void Explorer::note_back(Node& to) {
+    to.is_back = true;
+    const auto& nodes = env_.path.nodes();
+    for (std::size_t i = nodes.size(); i-- > 0 && nodes[i] != &to;) {
+        Node*& back = nodes[i]->back;
+        if (back != nullptr && !back->is_complete && back->trace_size <= to.trace_size) {
+            return; // so have all before it
+        }
+        back = &to;
+    }
 }
 
 // What later code demanded of the covering state, it demands of this one.
@@ -211,11 +289,15 @@ void Explorer::free_retired() {
     env_.path.retired().clear();
 }
 
-// It is neither on the path nor listed: nobody looks at it any more. created_ may still have it,
-// but undo() is done with those that are not listed.
+// It is neither on the path nor listed: nobody looks at it any more, but nodes that go back to it.
+// created_ may still have it, but undo() is done with those that are not listed.
 void Explorer::free_node(Node& node) {
-    node = Node{};
-    free_nodes_.push_back(&node);
+    if (node.is_back) {
+        node.state.clear();
+    } else {
+        node = Node{};
+        free_nodes_.push_back(&node);
+    }
 }
 
 } // namespace ebpfvm::verifier

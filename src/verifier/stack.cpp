@@ -180,8 +180,8 @@ bool check_stack(Env& env, const State& state, unsigned number, const MemAccess&
         return env.reject<Slug::Misaligned>("stack", range.min, access.size);
     }
     const Frame& frame = state.frame(reg.frame);
-    if (access.access == Access::Write) {
-        return true;
+    if (access.access == Access::Write) { // at an unknown place, it leaves most bytes as they are
+        return range.min == range.max || check_initialised(env, frame, range, access.size);
     }
     if (range.min == range.max && !check_fill(env, frame, range.min, access.size)) {
         return false;
@@ -194,11 +194,11 @@ bool check_stack_region(Env& env, const State& state, unsigned number, const Mem
     if (!check_range(env, reg, access)) {
         return false;
     }
-    if (access.access == Access::Write) {
+    const OffsetRange range = offset_range(reg, access.off);
+    if (access.access == Access::Write && range.min == range.max) {
         return true;
     }
-    return check_initialised(env, state.frame(reg.frame), offset_range(reg, access.off),
-                             access.size);
+    return check_initialised(env, state.frame(reg.frame), range, access.size);
 }
 
 Reg load_stack(Env& env, State& state, const Reg& pointer, const MemAccess& access,

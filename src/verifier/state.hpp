@@ -181,6 +181,15 @@ class State {
     [[nodiscard]] unsigned depth() const { return depth_; } ///< number of frames
     [[nodiscard]] const Frame& frame(unsigned index) const { return *frames_[index]; }
     [[nodiscard]] const Frame& top() const { return *frames_[depth_ - 1]; }
+    /// Of a helper, which may call back again.
+    [[nodiscard]] bool is_in_callback() const {
+        for (unsigned i = 1; i < depth_; ++i) {
+            if (frames_[i]->kind == FrameKind::Callback) {
+                return true;
+            }
+        }
+        return false;
+    }
     [[nodiscard]] const Frame* frame_ptr(unsigned index) const { return frames_[index]; }
 
     /// For writing: makes the frame this state's own.

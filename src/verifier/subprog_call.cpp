@@ -13,7 +13,7 @@ using isa::Shape;
 
 // May the callee read and write `size` bytes there?
 bool check_pointed(Env& env, const State& state, unsigned number, std::uint32_t size,
-                   std::string_view function) {
+                   const SubprogInfo& callee) {
     Reg reg = state.reg(number);
     reg.flags &= std::uint8_t(~reg_flags::kMaybeNull); // the callee checks
     for (const Access access : {Access::Read, Access::Write}) {
@@ -31,10 +31,14 @@ bool check_pointed(Env& env, const State& state, unsigned number, std::uint32_t 
             break;
         case RegType::Packet:
         case RegType::PacketMeta:
+            if (callee.changes_packet) { // it would not know that the pointer becomes stale
+                return env.reject<Slug::CallArg>(number, describe(reg), number, callee.source->name,
+                                                 "memory outside the packet, which it may move");
+            }
             is_fine = check_packet(env, number, reg, range);
             break;
         default: // not memory
-            return env.reject<Slug::CallArg>(number, describe(reg), number, function,
+            return env.reject<Slug::CallArg>(number, describe(reg), number, callee.source->name,
                                              fmt::format("a pointer to {} bytes", size));
         }
         if (!is_fine) {
@@ -45,7 +49,8 @@ bool check_pointed(Env& env, const State& state, unsigned number, std::uint32_t 
 }
 
 bool check_param(Env& env, const State& state, unsigned number, const SubprogParam& param,
-                 std::string_view function) {
+                 const SubprogInfo& callee) {
+    const std::string_view function = callee.source->name;
     const Reg& reg = state.reg(number);
     if (!check_init(env, state, number)) {
         return false;
@@ -71,7 +76,7 @@ bool check_param(Env& env, const State& state, unsigned number, const SubprogPar
         return env.reject<Slug::CallArg>(number, describe(reg), number, function,
                                          "a pointer to a type of known size");
     }
-    return check_pointed(env, state, number, param.size, function);
+    return check_pointed(env, state, number, param.size, callee);
 }
 
 } // namespace
@@ -90,7 +95,7 @@ bool check_local_call(Env& env, const State& state, const Step& step) {
     }
     const auto& params = callee.params;
     for (unsigned i = 0; i < params.size() && i < kMaxArgs; ++i) {
-        if (!check_param(env, state, i + 1, params[i], callee.source->name)) {
+        if (!check_param(env, state, i + 1, params[i], callee)) {
             return false;
         }
     }
@@ -181,11 +186,13 @@ void enter_callback(Env& env, State& entered, const CallMeta& meta) {
                 : Scalar::in(0, std::min<std::uint64_t>(count.var.u64.max, 1U << 23) - 1));
         callee.regs[2] = data;
     } else {
-        const std::uint32_t index = is(meta, HelperId::timer_set_callback) ? map.aux : meta.map.aux;
-        callee.regs[1] = Reg::pointer(RegType::ConstMapPtr, index);
-        callee.regs[2] = Reg::pointer(RegType::MapKey, index);
-        callee.regs[3] = Reg::pointer(RegType::MapValue, index);
+        const Reg& its_map = is(meta, HelperId::timer_set_callback) ? map : meta.map;
+        callee.regs[1] = Reg::pointer(RegType::ConstMapPtr, its_map.aux);
+        callee.regs[1].map_uid = its_map.map_uid;
+        callee.regs[2] = Reg::pointer(RegType::MapKey, its_map.aux);
+        callee.regs[3] = Reg::pointer(RegType::MapValue, its_map.aux);
         callee.regs[3].id = env.fresh_id();
+        callee.regs[3].map_uid = its_map.map_uid;
         if (!is(meta, HelperId::timer_set_callback)) {
             callee.regs[4] = data;
         }

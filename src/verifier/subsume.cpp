@@ -155,7 +155,8 @@ class Covers {
         return now.type == old.type &&
                (now.flags | reg_flags::kMaybeNull) == old.flags && old.off == now.off &&
                old.aux == now.aux && leq(now.var, old.var) && now.ref == 0 &&
-               ids_.match(old.id, kNotNull);
+               ids_.match(old.map_uid, now.map_uid) &&
+               ids_.match(old.id, now.id != 0 ? now.id : kNotNull);
     }
 
     bool packet_covers(const Reg& old, const Reg& now) {
@@ -203,6 +204,11 @@ class Covers {
     }
 
     bool slot_covers(const StackSlot& old, const StackSlot& now, bool is_precise) {
+        for (unsigned i = 0; !code_.allow_uninit_stack && i < kSlotSize; ++i) {
+            if (old.bytes[i] != ByteKind::Invalid && now.bytes[i] == ByteKind::Invalid) {
+                return false;
+            }
+        }
         if (old.has_spill()) {
             return spill_covers(old, now, is_precise);
         }
