@@ -60,7 +60,7 @@ class Explorer {
     [[nodiscard]] bool counts(const Node& from) const;
     [[nodiscard]] bool is_same_call(const Node& from) const;
     [[nodiscard]] bool stays(const Node& from) const;
-    [[nodiscard]] bool ends_by_itself(const Node& from, const State& state) const;
+    [[nodiscard]] bool ends_by_itself(const Node& from) const;
     [[nodiscard]] bool may_go_back(Node* back, const State& state) const;
     void note_back(Node& to);
     void take_over(const Node& node, Places relied);

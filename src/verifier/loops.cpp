@@ -75,7 +75,7 @@ bool Explorer::is_time_to_guess(const Node* last, const State& state, const Step
         count.var.u64.max <= kFirstGuess) {
         return false;
     }
-    if (!step.is_loop_head && !(step.ends_by_itself && ends_by_itself(*last, state))) {
+    if (!step.is_loop_head && !(step.ends_by_itself && ends_by_itself(*last))) {
         return false;
     }
     constexpr std::uint64_t kFreeWaste = 4096;
@@ -143,7 +143,7 @@ bool Explorer::closes(Node& head, const State& state, const Step& step) {
     if (!covers(env_.code, head, state, Compare::All, relied)) {
         return false;
     }
-    if (step.ends_by_itself && ends_by_itself(head, state)) {
+    if (step.ends_by_itself && ends_by_itself(head)) {
         return true;
     }
     const bool calls_back = step.ends_by_itself && step.shape != isa::Shape::MayGoto;

@@ -43,9 +43,13 @@ bool check_fields(Env& env, const MapSpec& map, const OffsetRange& range, const 
 }
 
 // The bytes of a frozen map that a load at a known place gets.
-std::optional<std::uint64_t> frozen_bytes(const MapSpec& map, const Reg& reg,
+std::optional<std::uint64_t> frozen_bytes(const Env& env, const Reg& reg,
                                           const MemAccess& access) {
-    if (!map.frozen || (map.flags & map_flags::kRdonlyProg) == 0 || !reg.var.is_constant()) {
+    const MapSpec& map = env.map(reg);
+    const bool is_inner = reg.aux >= env.code.object->maps().size(); // others may be there
+    const bool is_constant = map.frozen && (map.flags & map_flags::kRdonlyProg) != 0;
+    if (!is_constant || is_inner || map.type != MapType::Array || map.max_entries != 1 ||
+        !reg.var.is_constant()) {
         return std::nullopt;
     }
     const std::int64_t off = offset_range(reg, access.off).min;
@@ -64,7 +68,7 @@ Scalar loaded_number(const Env& env, const Reg& reg, const Step& step) {
     Scalar value = Scalar::of_bits(bits);
     if (reg.type == RegType::MapValue) {
         const MemAccess access{.off = step.off, .size = step.size};
-        if (const auto bytes = frozen_bytes(env.map(reg), reg, access)) {
+        if (const auto bytes = frozen_bytes(env, reg, access)) {
             value = Scalar::constant(*bytes);
         }
     }

@@ -88,7 +88,7 @@ Explorer::Visit Explorer::visit_open(Node& node, const State& state, const Step&
         return Visit::Rejected;
     }
     if (step.ends_by_itself && covers(env_.code, node, state, Compare::All, relied) &&
-        ends_by_itself(node, state)) {
+        ends_by_itself(node)) {
         demand_all(state);
         note_back(node);
         return Visit::Covered;
@@ -165,7 +165,7 @@ bool Explorer::stays(const Node& from) const {
 // Can the way from that state, at this insn, be gone a limited number of times only? Each pass of a
 // may_goto uses up some of its budget. A helper calls back a limited number of times per call: the
 // way must not lead through another call at this place.
-bool Explorer::ends_by_itself(const Node& from, const State& state) const {
+bool Explorer::ends_by_itself(const Node& from) const {
     if (env_.code.steps[env_.at].shape == isa::Shape::MayGoto) {
         return counts(from);
     }

@@ -103,7 +103,9 @@ bool FactChecker::is_in_map(const ValueFact& fact, std::uint64_t address) const 
     const std::span<std::byte> memory = map.memory();
     const auto begin = reinterpret_cast<std::uintptr_t>(memory.data());
     if (fact.smin != fact.smax) {
-        return address >= begin && address <= begin + memory.size();
+        const auto off = std::int64_t(address - begin);
+        const auto last = std::int64_t(memory.size() - map.spec().value_size);
+        return off >= fact.smin && off - last <= fact.smax;
     }
     const std::uint64_t value = address - std::uint64_t(fact.smin);
     return value >= begin && fits(value - begin, map.spec().value_size, memory.size());

@@ -221,7 +221,7 @@ TEST(Btf, RefusesUnknownKinds) {
 }
 
 TEST(Btf, RefusesReferencesToTypesThatAreNotThere) {
-    const std::pair<BtfKind, std::initializer_list<std::uint32_t>> cases[] = {
+    const std::pair<BtfKind, std::vector<std::uint32_t>> cases[] = {
         {BtfKind::Ptr, {}},           {BtfKind::Array, {9, 0, 1}},   {BtfKind::Struct, {0, 9, 0}},
         {BtfKind::FuncProto, {0, 9}}, {BtfKind::Datasec, {9, 0, 0}}, {BtfKind::Var, {0}},
         {BtfKind::DeclTag, {0}},

@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,12 +27,12 @@ class BtfWriter {
 
     /// Adds a type with the 32-bit words that follow its header; returns its id.
     std::uint32_t type(BtfKind kind, std::string_view name, std::uint32_t size_or_type,
-                       std::uint32_t vlen = 0, std::initializer_list<std::uint32_t> payload = {},
+                       std::uint32_t vlen = 0, const std::vector<std::uint32_t>& payload = {},
                        bool kind_flag = false) {
         const std::uint32_t info =
             vlen | std::uint32_t(kind) << 24 | (kind_flag ? 0x80000000u : 0u);
         types_.insert(types_.end(), {string(name), info, size_or_type});
-        types_.insert(types_.end(), payload);
+        types_.insert(types_.end(), payload.begin(), payload.end());
         return ++count_;
     }
     std::uint32_t integer(std::string_view name, std::uint32_t bytes) {
