@@ -113,7 +113,9 @@ struct InsnView {
 
 struct RunResult {
     std::uint64_t r0 = 0;
-    std::uint64_t insns_executed = 0; ///< lddw counts once; helpers' own work does not count
+    /// lddw counts once; helpers' own work does not count. 0 if the engine does not count: machine
+    /// code of verified programs.
+    std::uint64_t insns_executed = 0;
     std::optional<Fault> fault{};     ///< r0 is 0 if set
 };
 

@@ -42,8 +42,15 @@ enum class ExecMode : std::uint8_t {
     Verified,
 };
 
+/// What runs programs.
+enum class Engine : std::uint8_t {
+    Interp,   ///< the interpreter
+    Baseline, ///< machine code for x86-64, made insn by insn
+};
+
 struct LoadOptions {
     ExecMode mode = ExecMode::Checked;
+    Engine engine = Engine::Interp;
     /// Only these programs (by name), and those they reach through prog arrays; empty: all.
     std::vector<std::string> programs{};
     /// Maps to use instead of creating them, by name: shared between modules, kept across reloads.
@@ -63,10 +70,14 @@ struct RunOptions {
     /// any free one, if the program needs one at all. A host function that runs a program itself
     /// passes its CallContext::cpu(), else it may wait for a CPU that its own caller holds.
     std::int32_t cpu = -1;
-    /// Called before each insn, if not null: for tracing and for checking the verifier. Slow.
+    /// Called before each insn, if not null: for tracing and for checking the verifier. Slow; the
+    /// interpreter runs the program, whatever its engine.
     const std::function<void(const InsnView&)>* watch = nullptr;
 };
 
+namespace jit {
+class CodeMemory;
+}
 namespace vm {
 class CpuSlots;
 struct ModuleState;
@@ -79,6 +90,7 @@ class Executable {
   public:
     [[nodiscard]] const Program& program() const;
     [[nodiscard]] ExecMode mode() const;
+    [[nodiscard]] Engine engine() const;
 
     /// Runs an XDP program. Errors of use (another program type) end as FaultKind::BadCtxAccess.
     RunResult run(XdpCtx& ctx, const RunOptions& options = {}) const;
@@ -116,7 +128,8 @@ class Module {
     [[nodiscard]] const Object& object() const;
 
     /// Puts a program into a slot of a prog_array. A tail call to it happens from programs of the
-    /// same type, Vm and mode alone; others go on behind the call. Errors: Errc::InvalidArgument.
+    /// same type, Vm, mode and engine alone; others go on behind the call. Errors:
+    /// Errc::InvalidArgument.
     static Expected<void> set_tail_call(Map& prog_array, std::uint32_t index,
                                         const Executable& target);
 
@@ -150,6 +163,7 @@ class Vm {
     ProgTypeTable prog_types_;
     std::shared_ptr<const Environment> environment_;
     std::shared_ptr<vm::CpuSlots> cpu_slots_;
+    std::shared_ptr<jit::CodeMemory> code_memory_; ///< made when first needed
 };
 
 } // namespace ebpfvm

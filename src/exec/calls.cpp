@@ -40,15 +40,22 @@ const Code* tail_call_target(RunState& state, const std::uint64_t* r) {
     }
     auto target = std::static_pointer_cast<const Code>(map.prog(std::uint32_t(r[3])));
     if (target == nullptr || target->ctx != state.code->ctx ||
-        target->is_verified != state.code->is_verified) {
+        target->is_verified != state.code->is_verified ||
+        (target->native == nullptr) != (state.code->native == nullptr)) {
         return nullptr;
     }
     ++state.tail_calls;
     return state.keep(std::move(target));
 }
 
-bool is_prog_array(std::uint64_t map) {
-    return reinterpret_cast<Map*>(map)->spec().type == MapType::ProgArray;
+std::optional<Fault> check_tail_call(RunState& state, const Slot* pc, const std::uint64_t* r) {
+    std::uint64_t args[kMaxArgs] = {r[1], r[2], r[3]};
+    auto bad = check_args(state, *uapi_helper(kTailCallId), args);
+    if (!bad && reinterpret_cast<Map*>(r[2])->spec().type != MapType::ProgArray) {
+        bad = ArgFault{.reason = "r2 must be a prog_array"};
+    }
+    return bad ? std::optional(make_fault(state, pc, bad->kind, "tail_call: " + bad->reason))
+               : std::nullopt;
 }
 
 } // namespace ebpfvm::exec

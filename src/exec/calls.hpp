@@ -29,7 +29,10 @@ struct Callee {
 /// call happens (RFC 9669 has none; kernel: bpf_tail_call).
 [[nodiscard]] const Code* tail_call_target(RunState& state, const std::uint64_t* r);
 
-[[nodiscard]] bool is_prog_array(std::uint64_t map);
+/// What is wrong with the arguments of a tail call.
+[[nodiscard]] std::optional<Fault> check_tail_call(RunState& state, const Slot* pc,
+                                                   const std::uint64_t* r);
+
 [[nodiscard]] bool is_map_of_maps(const Map& map);
 
 /// Calls a helper; false with `fault` set if it aborts the run or, with checks, if its arguments

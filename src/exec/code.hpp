@@ -66,6 +66,7 @@ struct Code {
     Program program;
     std::vector<Slot> slots;
     std::vector<std::uint32_t> subprogs; ///< first slots, ascending: where calls may go
+    std::vector<std::uint32_t> stacks;   ///< by subprogram: bytes below r10 that it may touch
     std::deque<Helper> helpers;          ///< those it calls by number or name; slots point into it
     std::map<std::uint32_t, Helper> callx_helpers; ///< those callx can reach; empty without callx
     std::vector<std::shared_ptr<Map>> maps;        ///< those it refers to (core references)
@@ -73,9 +74,10 @@ struct Code {
     std::vector<maps::MapOfMaps*> maps_of_maps;    ///< among `maps`
     std::vector<Region> variables;                 ///< host variables it refers to
     std::shared_ptr<const CtxLayout> ctx;
-    std::uint32_t stack_bytes = kStackSize; ///< what the entry's frame needs cleared
-    bool needs_cpu = false;                 ///< may see per-cpu memory or the CPU's number
-    bool is_verified = false;               ///< made by resolve_verified(): runs without checks
+    bool needs_cpu = false;       ///< may see per-cpu memory or the CPU's number
+    bool is_verified = false;     ///< made by resolve_verified(): runs without checks
+    const void* native = nullptr; ///< machine code of its entry, if a JIT has made any
+    std::shared_ptr<const void> native_owner{};
 };
 
 /// What a program refers to, already looked up.
@@ -92,13 +94,13 @@ struct Bindings {
 /// Decodes and resolves `program`. Errors: those of isa::decode_program(), Errc::Unresolved for a
 /// helper or function that bindings.helpers lacks, Errc::Unsupported for an insn without meaning
 /// here (raw map descriptors, addr_space_cast).
-[[nodiscard]] Expected<std::shared_ptr<const Code>> resolve(const Program& program,
+[[nodiscard]] Expected<std::shared_ptr<Code>> resolve(const Program& program,
                                                             const Bindings& bindings);
 
 /// The same for a program that runs without checks: what it does to its context is rewritten to the
 /// host's struct. Further errors: Errc::Unsupported for a field that the host's struct lacks,
 /// Errc::InvalidArgument for a helper whose prototype is not the one that was verified.
-[[nodiscard]] Expected<std::shared_ptr<const Code>>
+[[nodiscard]] Expected<std::shared_ptr<Code>>
 resolve_verified(const prog::VerifiedProgram& program, const Bindings& bindings);
 
 } // namespace ebpfvm::exec

@@ -44,6 +44,11 @@ Fault make_fault(const RunState& state, const Slot* slot, FaultKind kind, std::s
     return fault;
 }
 
+Fault unreleased_fault(const RunState& state, const Slot* slot) {
+    return make_fault(state, slot, FaultKind::UnreleasedRef,
+                      "the program ends without submitting or discarding a record");
+}
+
 Fault memory_fault(RunState& state, const Slot* slot, std::uint64_t address, std::uint64_t size,
                    Access access) {
     if (is_ctx_field(state, address)) {

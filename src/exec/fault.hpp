@@ -12,6 +12,9 @@ namespace ebpfvm::exec {
                                std::string_view reason,
                                MemoryClass memory_class = MemoryClass::None);
 
+/// The program ended at `slot` with a reference that it should have given back.
+[[nodiscard]] Fault unreleased_fault(const RunState& state, const Slot* slot);
+
 /// Why the load or store of `size` bytes at `address` is not allowed; call it only if it is not.
 [[nodiscard]] Fault memory_fault(RunState& state, const Slot* slot, std::uint64_t address,
                                  std::uint64_t size, Access access);

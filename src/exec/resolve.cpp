@@ -24,13 +24,14 @@ class Resolver {
     }
 
     /// `verified` is null for a program that runs in checked mode.
-    Expected<std::shared_ptr<const Code>> resolve(const prog::VerifiedProgram* verified) {
+    Expected<std::shared_ptr<Code>> resolve(const prog::VerifiedProgram* verified) {
         TRY_ASSIGN(const isa::DecodedProgram decoded, isa::decode_program(code_->program.insns));
         if (verified == nullptr && !decoded.frame_pointer_writes.empty()) {
             return fail(Errc::InvalidInsn, "insn {}: frame pointer r10 is read only",
                         decoded.frame_pointer_writes.front());
         }
         code_->subprogs = decoded.subprogs;
+        code_->stacks.assign(decoded.subprogs.size(), kStackSize);
         code_->slots.resize(decoded.insns.size()); // final: function addresses point into it
         for (std::size_t i = 0; i < decoded.insns.size(); i += decoded.insns[i].slots) {
             TRY(translate(decoded.insns[i], i));
@@ -247,11 +248,11 @@ class Resolver {
 
 } // namespace
 
-Expected<std::shared_ptr<const Code>> resolve(const Program& program, const Bindings& bindings) {
+Expected<std::shared_ptr<Code>> resolve(const Program& program, const Bindings& bindings) {
     return Resolver(program, bindings).resolve(nullptr);
 }
 
-Expected<std::shared_ptr<const Code>> resolve_verified(const prog::VerifiedProgram& program,
+Expected<std::shared_ptr<Code>> resolve_verified(const prog::VerifiedProgram& program,
                                                        const Bindings& bindings) {
     return Resolver(program.program(), bindings).resolve(&program);
 }

@@ -53,7 +53,8 @@ class Rewriter {
 
     Expected<void> run() {
         code_.is_verified = true;
-        code_.stack_bytes = stack_of(0);
+        std::ranges::transform(code_.subprogs, code_.stacks.begin(),
+                               [this](std::uint32_t first) { return stack_of(first); });
         for (at_ = 0; at_ < code_.slots.size(); at_ += insn().slots) {
             TRY(rewrite());
         }

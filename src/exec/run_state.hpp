@@ -93,11 +93,23 @@ class RunState : public CallContext {
 
     std::array<Frame, kMaxDepth> frames; ///< [0, depth) are valid
 
-  private:
-    static constexpr unsigned kMaxEntered = 64;
     // Frames are apart, so that a pointer one past one frame is not inside the next.
     static constexpr std::uint64_t kGap = 64;
     static constexpr std::uint64_t kPitch = kStackSize + 2 * kGap;
+
+    /// What machine code and the functions it calls pass to each other.
+    struct Native {
+        void* stack_pointer;                       ///< to leave all frames at once
+        std::int64_t insns_left;                   ///< of the budget, where it counts
+        std::uint64_t value;                       ///< loaded, or to be stored
+        std::array<std::uint64_t, kMaxArgs + 1> r; ///< r0..r5 of a call
+        const Slot* end; ///< where a program that is not verified ended
+        std::optional<Fault> fault;
+    };
+    Native native;
+
+  private:
+    static constexpr unsigned kMaxEntered = 64;
 
     Packet plain_window_{};
     std::array<Region, 4> recent_{};

@@ -73,7 +73,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
     r[10] = frame_top = state.frame_top(0);
     r[kHostCtxReg] = reinterpret_cast<std::uintptr_t>(state.ctx_);
     r[kPacketReg] = reinterpret_cast<std::uintptr_t>(state.packet);
-    state.clear_frame(0, entry.stack_bytes);
+    state.clear_frame(0, entry.stacks.front());
 
 // Transfers control to `slot`, which ends a straight line of insns.
 #define VM_JUMP(slot)                                                                              \
@@ -276,13 +276,8 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
 
         VM_CASE_EXTRA(kOpTailCall, op_tail_call) {
             if constexpr (kMode.checks) {
-                std::uint64_t args[kMaxArgs] = {r[1], r[2], r[3]};
-                auto bad = check_args(state, *uapi_helper(kTailCallId), args);
-                if (!bad && !is_prog_array(r[2])) {
-                    bad = ArgFault{.reason = "r2 must be a prog_array"};
-                }
-                if (bad) [[unlikely]] {
-                    result.fault = make_fault(state, pc, bad->kind, "tail_call: " + bad->reason);
+                result.fault = check_tail_call(state, pc, r);
+                if (result.fault) [[unlikely]] {
                     goto faulted;
                 }
             }
@@ -304,7 +299,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
             if constexpr (kMode.checks) {
                 std::fill_n(r, kFramePointer, 0);
             }
-            state.clear_frame(state.depth, target->stack_bytes);
+            state.clear_frame(state.depth, target->stacks.front());
             r[1] = state.ctx_address;
             segment = target->slots.data();
             VM_AT(segment);
@@ -336,8 +331,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
         }
         result.insns_executed = executed + std::uint64_t(pc - segment) + 1;
         if (state.release_refs()) [[unlikely]] {
-            result.fault = make_fault(state, pc, FaultKind::UnreleasedRef,
-                                      "the program ends without submitting or discarding a record");
+            result.fault = unreleased_fault(state, pc);
             return result;
         }
         result.r0 = r[0];

@@ -3,7 +3,6 @@
 
 #include "support/bits.hpp"
 
-
 #include <fmt/format.h>
 
 #include <cstring>
@@ -111,8 +110,7 @@ bool FactChecker::is_in_map(const ValueFact& fact, std::uint64_t address) const 
     return value >= begin && fits(value - begin, map.spec().value_size, memory.size());
 }
 
-bool FactChecker::holds(const InsnView& view, const ValueFact& fact,
-                        std::uint64_t value) const {
+bool FactChecker::holds(const InsnView& view, const ValueFact& fact, std::uint64_t value) const {
     if (fact.may_be_null && value == 0) {
         return true;
     }
@@ -133,9 +131,8 @@ bool FactChecker::holds(const InsnView& view, const ValueFact& fact,
     case ValueKind::MapValue:
         return is_in_map(fact, value);
     case ValueKind::Packet:
-        return packet_ == nullptr ||
-               (is_in_bounds(fact, value - address(packet_->data)) &&
-                packet_->bytes().size() >= fact.proved);
+        return packet_ == nullptr || (is_in_bounds(fact, value - address(packet_->data)) &&
+                                      packet_->bytes().size() >= fact.proved);
     case ValueKind::PacketMeta:
         return packet_ == nullptr || is_in_bounds(fact, value - address(packet_->data_meta));
     case ValueKind::PacketEnd:

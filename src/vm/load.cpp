@@ -1,5 +1,6 @@
 // Vm::load(): maps, bindings, code, tail calls, in that order.
 #include "ebpfvm/vm.hpp"
+#include "jit/jit.hpp"
 #include "maps/map_of_maps.hpp"
 #include "maps/prog_array_map.hpp"
 #include "support/try.hpp"
@@ -50,9 +51,10 @@ struct VmParts {
     const HelperTable& helpers;
     const ProgTypeTable& prog_types;
     MapOptions map_options;
+    std::shared_ptr<jit::CodeMemory> code_memory;
 };
 
-using CodeOrError = Expected<std::shared_ptr<const exec::Code>>;
+using CodeOrError = Expected<std::shared_ptr<exec::Code>>;
 
 class Loader {
   public:
@@ -163,12 +165,15 @@ class Loader {
                         name_of(program.type));
         }
         const exec::Bindings bindings{.ctx = type->ctx,
-                                        .maps = module_->maps,
-                                        .helpers = &parts_.helpers,
-                                        .variables = variables_,
-                                        .externs = object().externs()};
+                                      .maps = module_->maps,
+                                      .helpers = &parts_.helpers,
+                                      .variables = variables_,
+                                      .externs = object().externs()};
         auto code = options_.mode == ExecMode::Verified ? resolve_verified(program, bindings)
                                                         : exec::resolve(program, bindings);
+        if (code && options_.engine == Engine::Baseline) {
+            TRY(jit::compile_baseline(**code, parts_.code_memory));
+        }
         if (!code) {
             Error error = std::move(code).error();
             error.message = fmt::format("program \"{}\": {}", program.name, error.message);
@@ -269,6 +274,9 @@ Vm::Vm(VmOptions options) : options_(std::move(options)), helpers_(HelperTable::
 }
 
 Expected<Module> Vm::load(const Object& object, const LoadOptions& options) {
+    if (options.engine != Engine::Interp && code_memory_ == nullptr) {
+        TRY_ASSIGN(code_memory_, jit::make_code_memory());
+    }
     auto state = std::make_shared<vm::ModuleState>();
     state->insn_budget = options_.insn_budget;
     state->environment = environment_;
@@ -276,7 +284,8 @@ Expected<Module> Vm::load(const Object& object, const LoadOptions& options) {
     const vm::VmParts parts{
         .helpers = helpers_,
         .prog_types = prog_types_,
-        .map_options = {.cpus = options_.cpus, .max_bytes = options_.max_map_bytes}};
+        .map_options = {.cpus = options_.cpus, .max_bytes = options_.max_map_bytes},
+        .code_memory = code_memory_};
     TRY_ASSIGN(auto module, vm::Loader(object, options, parts, std::move(state)).load());
     return Module(std::move(module));
 }

@@ -1,6 +1,7 @@
 // Module and Executable: handles on a loaded object.
 #include "ebpfvm/vm.hpp"
 #include "interp/interp.hpp"
+#include "jit/jit.hpp"
 #include "maps/prog_array_map.hpp"
 #include "support/try.hpp"
 #include "vm/module_state.hpp"
@@ -52,7 +53,8 @@ RunResult run(const vm::ModuleState& module, const exec::Code& code, exec::RunIn
     input.cpu = lease.cpu();
     input.environment = module.environment.get();
     input.watch = options.watch;
-    return interp::run(code, input);
+    return code.native != nullptr && input.watch == nullptr ? jit::run(code, input)
+                                                            : interp::run(code, input);
 }
 
 } // namespace
@@ -63,6 +65,10 @@ const Program& Executable::program() const {
 
 ExecMode Executable::mode() const {
     return program_->code->is_verified ? ExecMode::Verified : ExecMode::Checked;
+}
+
+Engine Executable::engine() const {
+    return program_->code->native != nullptr ? Engine::Baseline : Engine::Interp;
 }
 
 RunResult Executable::run(XdpCtx& ctx, const RunOptions& options) const {

@@ -10,7 +10,11 @@
 namespace ebpfvm::test {
 namespace {
 
-class DataFiles : public testing::TestWithParam<std::filesystem::path> {};
+class DataFiles : public testing::TestWithParam<std::tuple<std::filesystem::path, Engine>> {
+  protected:
+    [[nodiscard]] static const std::filesystem::path& path() { return std::get<0>(GetParam()); }
+    [[nodiscard]] static Engine engine() { return std::get<1>(GetParam()); }
+};
 
 // "insn 3: out-of-bounds map value"
 std::string summary(const Fault& fault) {
@@ -49,7 +53,7 @@ void expect_text_round_trip(const std::vector<Insn>& insns) {
 }
 
 TEST_P(DataFiles, GiveWhatTheyPromise) {
-    DataFile data = read_data_file(GetParam());
+    DataFile data = read_data_file(path());
     const auto insns = assemble(data.assembly);
     ASSERT_TRUE(insns) << to_string(insns.error());
     expect_text_round_trip(*insns);
@@ -57,7 +61,8 @@ TEST_P(DataFiles, GiveWhatTheyPromise) {
     Vm vm = vm_with_test_functions();
     const ProgTypeInfo* type = vm.prog_types().find(std::string_view(data.prog));
     ASSERT_NE(type, nullptr) << data.prog;
-    const auto module = vm.load(Object::from_insns("test", type->type, *insns, data.maps));
+    const auto module =
+        vm.load(Object::from_insns("test", type->type, *insns, data.maps), {.engine = engine()});
     if (!data.error.empty()) {
         ASSERT_FALSE(module) << "loads, but should fail with " << data.error;
         const std::string error =
@@ -69,14 +74,15 @@ TEST_P(DataFiles, GiveWhatTheyPromise) {
         return;
     }
     ASSERT_TRUE(module) << to_string(module.error());
+    ASSERT_EQ(module->programs().front().engine(), engine());
     const RunResult result = run(module->programs().front(), data);
     if (!data.fault.empty()) {
         ASSERT_TRUE(result.fault) << "runs to its end, r0 = " << result.r0;
         EXPECT_EQ(summary(*result.fault), data.fault) << result.fault->message;
         EXPECT_EQ(result.r0, 0U);
         // The host goes on: the same module still runs other programs.
-        const auto fine =
-            vm.load(Object::from_insns("fine", type->type, *assemble("r0 = 7\nexit")));
+        const auto fine = vm.load(Object::from_insns("fine", type->type, *assemble("r0 = 7\nexit")),
+                                  {.engine = engine()});
         DataFile again = data;
         again.budget = 0;
         EXPECT_EQ(run(fine->programs().front(), again).r0, 7U);
@@ -87,26 +93,31 @@ TEST_P(DataFiles, GiveWhatTheyPromise) {
     EXPECT_EQ(result.r0, *data.result);
 }
 
-class VerifiedDataFiles : public testing::TestWithParam<std::filesystem::path> {};
+class VerifiedDataFiles : public DataFiles {};
 
 // What the verifier accepts runs without checks, and does the same.
 TEST_P(VerifiedDataFiles, DoTheSameWithoutChecks) {
-    DataFile data = read_data_file(GetParam());
+    DataFile data = read_data_file(path());
     const auto text = bpft_of(data);
     ASSERT_TRUE(text) << to_string(text.error());
     const auto object = load_bpft(*text);
     ASSERT_TRUE(object) << to_string(object.error());
     Vm vm = vm_with_test_functions();
-    const auto module = vm.load(*object, {.mode = ExecMode::Verified, .verifier = options_of(data)});
+    const auto module = vm.load(
+        *object, {.mode = ExecMode::Verified, .engine = engine(), .verifier = options_of(data)});
     ASSERT_TRUE(module) << to_string(module.error());
     const Executable program = module->programs().front();
     ASSERT_EQ(program.mode(), ExecMode::Verified);
     const RunResult result = run(program, data);
     ASSERT_FALSE(result.fault) << result.fault->message;
     EXPECT_EQ(result.r0, *data.result);
-    const auto checked = vm.load(*object);
+    const auto checked = vm.load(*object, {.engine = engine()});
     ASSERT_TRUE(checked) << to_string(checked.error());
-    EXPECT_EQ(run(checked->programs().front(), data).insns_executed, result.insns_executed);
+    const std::uint64_t executed = run(checked->programs().front(), data).insns_executed;
+    EXPECT_EQ(result.insns_executed, engine() == Engine::Interp ? executed : 0);
+    const auto interpreted = vm.load(*object);
+    ASSERT_TRUE(interpreted) << to_string(interpreted.error());
+    EXPECT_EQ(run(interpreted->programs().front(), data).insns_executed, executed);
 }
 
 std::vector<std::filesystem::path> accepted_files() {
@@ -115,14 +126,21 @@ std::vector<std::filesystem::path> accepted_files() {
     return files;
 }
 
-std::string name_of_param(const testing::TestParamInfo<std::filesystem::path>& info) {
-    return test_name(info.param);
+constexpr Engine kEngines[] = {Engine::Interp, Engine::Baseline};
+
+std::string
+name_of_param(const testing::TestParamInfo<std::tuple<std::filesystem::path, Engine>>& info) {
+    return test_name(std::get<0>(info.param)) +
+           (std::get<1>(info.param) == Engine::Interp ? "_interp" : "_baseline");
 }
 
-INSTANTIATE_TEST_SUITE_P(Run, DataFiles, testing::ValuesIn(data_files("run")), name_of_param);
-INSTANTIATE_TEST_SUITE_P(Run, VerifiedDataFiles, testing::ValuesIn(accepted_files()),
-                         name_of_param);
-INSTANTIATE_TEST_SUITE_P(Fault, DataFiles, testing::ValuesIn(data_files("fault")), name_of_param);
+auto on_all_engines(const std::vector<std::filesystem::path>& files) {
+    return testing::Combine(testing::ValuesIn(files), testing::ValuesIn(kEngines));
+}
+
+INSTANTIATE_TEST_SUITE_P(Run, DataFiles, on_all_engines(data_files("run")), name_of_param);
+INSTANTIATE_TEST_SUITE_P(Run, VerifiedDataFiles, on_all_engines(accepted_files()), name_of_param);
+INSTANTIATE_TEST_SUITE_P(Fault, DataFiles, on_all_engines(data_files("fault")), name_of_param);
 
 TEST(DataFilesOfFaults, CoverAtLeast40MisbehavingPrograms) {
     EXPECT_GE(data_files("fault").size(), 40U);

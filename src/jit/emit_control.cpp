@@ -1,0 +1,250 @@
+// Jumps and calls.
+#include "jit/emitter.hpp"
+#include "jit/thunks.hpp"
+
+#include <algorithm>
+
+namespace ebpfvm::jit {
+
+using isa::JmpOp;
+using isa::Width;
+
+namespace {
+
+template <class Function>
+const void* address_of(Function* function) {
+    return reinterpret_cast<const void*>(function);
+}
+
+x86::CondCode condition_of(JmpOp op) {
+    switch (op) {
+    case JmpOp::Jeq:
+        return x86::CondCode::kEqual;
+    case JmpOp::Jset: // test
+    case JmpOp::Jne:
+        return x86::CondCode::kNotEqual;
+    case JmpOp::Jgt:
+        return x86::CondCode::kUnsignedGT;
+    case JmpOp::Jge:
+        return x86::CondCode::kUnsignedGE;
+    case JmpOp::Jlt:
+        return x86::CondCode::kUnsignedLT;
+    case JmpOp::Jle:
+        return x86::CondCode::kUnsignedLE;
+    case JmpOp::Jsgt:
+        return x86::CondCode::kSignedGT;
+    case JmpOp::Jsge:
+        return x86::CondCode::kSignedGE;
+    case JmpOp::Jslt:
+        return x86::CondCode::kSignedLT;
+    case JmpOp::Jsle:
+        return x86::CondCode::kSignedLE;
+    }
+    std::unreachable();
+}
+
+} // namespace
+
+asmjit::Label Emitter::target_of(const Slot& slot) {
+    const std::size_t target = at_ + 1 + std::size_t(std::int64_t(slot.off));
+    return labels_[target];
+}
+
+void Emitter::jump(JmpOp op, Width width, const Slot& slot, bool is_imm) {
+    const x86::Gp dst = reg(slot.dst, width);
+    const auto imm = std::int32_t(slot.imm);
+    if (op == JmpOp::Jset) {
+        if (is_imm) {
+            as_.test(dst, imm);
+        } else {
+            as_.test(dst, reg(slot.src, width));
+        }
+    } else if (!is_imm) {
+        as_.cmp(dst, reg(slot.src, width));
+    } else if (imm == 0) {
+        as_.test(dst, dst);
+    } else {
+        as_.cmp(dst, imm);
+    }
+    const x86::CondCode condition = condition_of(op);
+    if (!checks_ || !goes_back(slot)) {
+        as_.j(condition, target_of(slot));
+        return;
+    }
+    const Label skip = as_.newLabel();
+    as_.j(x86::negateCond(condition), skip);
+    jump_to(slot);
+    as_.bind(skip);
+}
+
+// In checked mode what goes back pays for it.
+void Emitter::jump_to(const Slot& slot) {
+    if (!checks_ || !goes_back(slot)) {
+        as_.jmp(target_of(slot));
+        return;
+    }
+    as_.cmp(state_field(offsets::kInsnsLeft), 0);
+    as_.jg(target_of(slot));
+    as_.jmp(fail_with(address_of(fail_budget)));
+}
+
+void Emitter::may_goto(const Slot& slot) {
+    const x86::Mem counter = x86::dword_ptr(x86::rsp);
+    const Label stay = as_.newLabel();
+    as_.cmp(counter, 0);
+    as_.jne(stay);
+    jump_to(slot);
+    as_.bind(stay);
+    as_.dec(counter);
+}
+
+void Emitter::call_address(const void* function) {
+    as_.mov(kScratch0, std::uint64_t(reinterpret_cast<std::uintptr_t>(function)));
+    as_.call(kScratch0);
+}
+
+// A C++ function that gets the state and the slot; what it returns is tested.
+void Emitter::call_thunk(const void* thunk, const Slot& slot) {
+    as_.mov(x86::rdi, kState);
+    as_.mov(x86::rsi, std::uint64_t(reinterpret_cast<std::uintptr_t>(&slot)));
+    call_address(thunk);
+}
+
+// Ends the run; `thunk` says why, unless null. An insn that used up the budget was executed.
+asmjit::Label Emitter::fail_with(const void* thunk) {
+    const Label label = as_.newLabel();
+    const std::uint32_t behind = insns_behind() - (thunk == address_of(fail_budget) ? 1 : 0);
+    rare_.push_back({label, Label(), &code_.slots[at_], Rare::Kind::Fail, thunk, behind});
+    return label;
+}
+
+// r0..r5, as far as asked, to where C++ functions find them.
+void Emitter::save_call_regs(unsigned count) {
+    for (unsigned i = 1; i <= count; ++i) {
+        as_.mov(state_field(offsets::kCallRegs + int(8 * i)), kRegs[i]);
+    }
+}
+
+void Emitter::clear_call_regs() {
+    for (unsigned i = 1; i <= kMaxArgs; ++i) {
+        as_.xor_(kRegs[i].r32(), kRegs[i].r32());
+    }
+}
+
+void Emitter::call_helper(const Slot& slot) {
+    const auto& helper = *reinterpret_cast<const Helper*>(slot.imm);
+    if (checks_ || !code_.maps_of_maps.empty()) {
+        save_call_regs(kMaxArgs);
+        call_thunk(checks_ ? address_of(call_helper_checked) : address_of(jit::call_helper), slot);
+        as_.test(x86::al, x86::al);
+        as_.jz(fail_with(nullptr));
+        as_.mov(kRegs[0], state_field(offsets::kCallRegs));
+        if (checks_) {
+            clear_call_regs();
+        }
+        return;
+    }
+    for (unsigned i = 0; i < kMaxArgs; ++i) {
+        if ((slot.dst >> i & 1) == 0) {
+            continue;
+        }
+        const Label is_null = as_.newLabel();
+        if (helper.proto.args[i] == ArgType::PtrToCtxOrNull) {
+            as_.test(kRegs[i + 1], kRegs[i + 1]);
+            as_.jz(is_null);
+        }
+        as_.mov(kRegs[i + 1], state_field(offsets::kCtx));
+        as_.bind(is_null);
+    }
+    as_.mov(kScratch0, std::uint64_t(reinterpret_cast<std::uintptr_t>(helper.data.get())));
+    as_.mov(state_field(offsets::kData), kScratch0);
+    as_.mov(kFirstArg, kState);
+    call_address(address_of(helper.fn));
+    as_.cmp(state_field(offsets::kAbortReason), 0);
+    as_.jne(fail_with(address_of(fail_abort)));
+}
+
+// Before a call of a subprogram.
+void Emitter::enter_call() {
+    if (!checks_) {
+        return;
+    }
+    as_.mov(kScratch0.r32(), state_field(offsets::kTailCalls, 4));
+    as_.add(kScratch0.r32(), exec::kMaxFrames - 1);
+    as_.cmp(state_field(offsets::kDepth, 4), kScratch0.r32());
+    as_.jae(fail_with(address_of(fail_depth)));
+    as_.inc(state_field(offsets::kDepth, 4));
+    as_.cmp(state_field(offsets::kInsnsLeft), 0);
+    as_.jle(fail_with(address_of(fail_budget)));
+}
+
+void Emitter::leave_call() {
+    if (has_tail_calls_) { // another program may have run in the callee's place
+        const Label is_same = as_.newLabel();
+        as_.mov(x86::rsi, std::uint64_t(reinterpret_cast<std::uintptr_t>(&code_)));
+        as_.cmp(state_field(offsets::kCode), x86::rsi);
+        as_.je(is_same);
+        as_.mov(state_field(offsets::kValue), x86::rax);
+        as_.mov(x86::rdi, kState);
+        call_address(address_of(return_to));
+        as_.mov(x86::rax, state_field(offsets::kValue));
+        as_.bind(is_same);
+    }
+    if (checks_) {
+        as_.dec(state_field(offsets::kDepth, 4));
+        clear_call_regs();
+    }
+}
+
+void Emitter::call_local(const Slot& slot) {
+    const std::size_t target = at_ + 1 + std::size_t(std::int64_t(slot.off));
+    const auto found = std::ranges::lower_bound(code_.subprogs, std::uint32_t(target));
+    enter_call();
+    as_.call(target == 0 ? inner_entry_ : entries_[std::size_t(found - code_.subprogs.begin())]);
+    leave_call();
+}
+
+void Emitter::callx(const Slot& slot) {
+    save_call_regs(kMaxArgs);
+    as_.mov(x86::rdx, kRegs[slot.dst]);
+    call_thunk(address_of(resolve_callx), slot);
+    as_.test(x86::rax, x86::rax);
+    as_.jz(fail_with(nullptr));
+    const Label was_helper = as_.newLabel();
+    const Label done = as_.newLabel();
+    as_.cmp(x86::rax, 1);
+    as_.je(was_helper);
+    for (unsigned i = 1; i <= kMaxArgs; ++i) {
+        as_.mov(kRegs[i], state_field(offsets::kCallRegs + int(8 * i)));
+    }
+    enter_call();
+    as_.call(x86::rax);
+    leave_call();
+    as_.jmp(done);
+    as_.bind(was_helper);
+    as_.mov(kRegs[0], state_field(offsets::kCallRegs));
+    clear_call_regs();
+    as_.bind(done);
+}
+
+void Emitter::tail_call(const Slot& slot) {
+    save_call_regs(3);
+    call_thunk(address_of(jit::tail_call), slot);
+    const Label none = as_.newLabel();
+    if (checks_) {
+        as_.test(x86::rax, x86::rax);
+        as_.jz(fail_with(nullptr));
+    }
+    as_.cmp(x86::rax, 1);
+    as_.je(none);
+    epilogue();
+    as_.mov(kRegs[1], state_field(offsets::kCtxAddress));
+    as_.jmp(x86::rax);
+    as_.bind(none);
+    if (checks_) {
+        as_.xor_(x86::eax, x86::eax);
+        clear_call_regs();
+    }
+}
+
+} // namespace ebpfvm::jit

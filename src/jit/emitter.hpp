@@ -1,0 +1,123 @@
+// One insn after the other into machine code. Tested by vm/data_files_test.cpp, which runs every
+// program on all engines.
+#pragma once
+
+#include "isa/op_kind.hpp"
+#include "jit/abi.hpp"
+
+#include <span>
+#include <vector>
+
+namespace ebpfvm::jit {
+
+class Emitter {
+  public:
+    Emitter(const exec::Code& code, asmjit::CodeHolder& holder);
+
+    /// Emits the whole program.
+    void run();
+
+    /// Where subprograms begin, in the order of Code::subprogs.
+    [[nodiscard]] std::span<const asmjit::Label> entries() const { return entries_; }
+
+  private:
+    using Slot = exec::Slot;
+    using Label = asmjit::Label;
+
+    // What a subprogram needs of the machine's stack.
+    struct FrameShape {
+        bool saves[kRegCount] = {}; // r6..r10
+        std::uint32_t stack = 0;    // bytes of BPF stack that lie there
+        std::uint32_t room = 0;     // bytes below the saved registers
+        bool has_counter = false;   // of may_goto, at the bottom
+    };
+    // Code that is rarely run lies behind the program.
+    struct Rare {
+        Label begin;
+        Label back;
+        const Slot* slot;
+        enum class Kind : std::uint8_t { Load, Store, Atomic, Fail } kind;
+        const void* thunk;
+        std::uint32_t insns_behind; // in the block, the slot's own among them
+        x86::Gp value{};            // Store: what is stored, if it is a register
+    };
+
+    // Structure.
+    void find_labels();
+    void emit_subprog(std::size_t index);
+    [[nodiscard]] FrameShape shape_of(std::size_t index) const;
+    void prologue(bool is_entry);
+    void clear_stack();
+    void epilogue();
+    void emit_rare();
+    void begin_block();
+    void emit(const Slot& slot);
+    [[nodiscard]] std::uint32_t insns_behind() const;
+
+    // Arithmetic.
+    void alu(isa::AluOp op, isa::Width width, const Slot& slot, bool is_imm);
+    void move(isa::Width width, const Slot& slot, bool is_imm);
+    void shift(isa::AluOp op, isa::Width width, const Slot& slot, bool is_imm);
+    void divide(isa::AluOp op, isa::Width width, const Slot& slot, bool is_imm);
+    void negate(isa::Width width, const Slot& slot);
+    void sign_extend(unsigned bits, isa::Width width, const Slot& slot);
+    void swap(unsigned bits, bool swaps, const Slot& slot);
+    void load_imm(const x86::Gp& reg, std::uint64_t value);
+    [[nodiscard]] x86::Gp reg(unsigned number, isa::Width width) const;
+
+    // Memory.
+    void load(unsigned size, bool sign_extends, const Slot& slot);
+    void store(unsigned size, const Slot& slot, bool is_imm);
+    void store_value(unsigned size, const x86::Mem& at, const Slot& slot, bool is_imm);
+    void store_widened(const Slot& slot);
+    void packet_len(const Slot& slot);
+    void atomic(isa::AluOp op, isa::Width width, const Slot& slot);
+    void fetch(isa::AluOp op, isa::Width width, const Slot& slot);
+    void exchange(isa::Width width, const Slot& slot);
+    void compare_exchange(isa::Width width, const Slot& slot);
+    /// The address goes to kScratch0.
+    void check_window(unsigned base, std::int32_t off, unsigned size, const Label& rare);
+    x86::Mem atomic_address(unsigned base, unsigned size, const Slot& slot);
+    x86::Mem plain_address(unsigned base, std::int32_t off, unsigned size);
+    void load_packet(const Slot& slot, bool is_indirect);
+    void ordered_load(unsigned size, const Slot& slot);
+    void ordered_store(unsigned size, const Slot& slot);
+
+    // Control.
+    void jump(isa::JmpOp op, isa::Width width, const Slot& slot, bool is_imm);
+    void jump_to(const Slot& slot);
+    void may_goto(const Slot& slot);
+    void call_helper(const Slot& slot);
+    void call_local(const Slot& slot);
+    void callx(const Slot& slot);
+    void tail_call(const Slot& slot);
+    void enter_call();
+    void leave_call();
+    void save_call_regs(unsigned count);
+    void clear_call_regs();
+    void call_thunk(const void* thunk, const Slot& slot);
+    [[nodiscard]] Label fail_with(const void* thunk);
+    [[nodiscard]] Label target_of(const Slot& slot);
+    [[nodiscard]] bool goes_back(const Slot& slot) const { return slot.off < 0; }
+    void call_address(const void* function);
+
+    const exec::Code& code_;
+    x86::Assembler as_;
+    const bool checks_;
+    bool has_bmi2_ = false;
+    bool has_tail_calls_ = false;
+    bool calls_entry_ = false; // is there a call to the entry function?
+    std::vector<Label> entries_;
+    Label inner_entry_;         // of the entry function, for calls from within
+    std::vector<Label> labels_; // by slot; invalid: no jump goes there
+    std::vector<bool> leads_;   // by slot: a block begins there
+    std::vector<Rare> rare_;
+    Label leave_;     // ends the run, whatever the depth
+    Label rare_call_; // calls a thunk and keeps all registers
+    Label exit_;      // of the current subprogram
+    FrameShape frame_;
+    std::size_t at_ = 0;
+    std::size_t end_ = 0; // of the current subprogram
+};
+
+} // namespace ebpfvm::jit

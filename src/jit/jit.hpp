@@ -1,0 +1,29 @@
+// Machine code for x86-64, made by asmjit. No code memory is ever writable and executable at once.
+#pragma once
+
+#include "exec/run_state.hpp"
+
+#include <memory>
+
+namespace ebpfvm::jit {
+
+/// Is there a JIT for this machine?
+[[nodiscard]] bool is_available();
+
+/// Memory of machine code and what all programs of a Vm share. Thread-safe.
+class CodeMemory;
+/// Errors: Errc::Unsupported if there is no JIT for this machine, Errc::LimitExceeded without
+/// memory.
+[[nodiscard]] Expected<std::shared_ptr<CodeMemory>> make_code_memory();
+
+/// Compiles insn by insn and sets code.native; the machine code lives as long as `code`. Verified
+/// code runs without checks and without counting insns; other code with all run-time checks.
+/// Errors: Errc::LimitExceeded without memory.
+[[nodiscard]] Expected<void> compile_baseline(exec::Code& code,
+                                              const std::shared_ptr<CodeMemory>& memory);
+
+/// Runs code that has been compiled. RunInput::watch is not called; insns_executed is 0 for
+/// verified code.
+[[nodiscard]] RunResult run(const exec::Code& code, const exec::RunInput& input);
+
+} // namespace ebpfvm::jit
