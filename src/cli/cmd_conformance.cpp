@@ -60,11 +60,11 @@ Expected<std::vector<Insn>> insns_of(const ConformanceCase& test) {
     return assembled;
 }
 
-Expected<RunResult> run_case(ConformanceCase& test) {
+Expected<RunResult> run_case(ConformanceCase& test, Engine engine) {
     TRY_ASSIGN(auto insns, insns_of(test));
     const Object object = Object::from_insns("main", ProgType::Unspec, std::move(insns));
     Vm vm = make_conformance_vm();
-    return run_conformance(vm, object, object.programs().front(), test.mem);
+    return run_conformance(vm, object, object.programs().front(), test.mem, engine);
 }
 
 Judgement judge(const ConformanceCase& test, const Expected<RunResult>& outcome) {
@@ -91,13 +91,13 @@ Judgement judge(const ConformanceCase& test, const Expected<RunResult>& outcome)
     return {};
 }
 
-Expected<Judgement> run_file(const std::string& path) {
+Expected<Judgement> run_file(const std::string& path, Engine engine) {
     TRY_ASSIGN(const auto bytes, read_file(path));
     auto test = parse_conformance(as_text(bytes));
     if (!test) {
         return Judgement{Status::Failed, to_string(test.error())};
     }
-    const auto outcome = run_case(*test);
+    const auto outcome = run_case(*test, engine);
     return judge(*test, outcome);
 }
 
@@ -136,7 +136,7 @@ Expected<int> conformance_command(const ConformanceCommand& command, const Style
     std::uint64_t failed = 0;
     std::uint64_t skipped = 0;
     for (const std::string& path : files) {
-        TRY_ASSIGN(const Judgement judgement, run_file(path));
+        TRY_ASSIGN(const Judgement judgement, run_file(path, command.engine));
         print_case(command, style, path, judgement);
         passed += judgement.status == Status::Passed ? 1 : 0;
         failed += judgement.status == Status::Failed ? 1 : 0;

@@ -3,6 +3,7 @@
 
 #include "cli/style.hpp"
 #include "ebpfvm/error.hpp"
+#include "ebpfvm/vm.hpp"
 
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@ namespace ebpfvm::cli {
 
 struct ConformanceCommand {
     std::vector<std::string> paths; ///< .data files, or directories that are searched for them
+    Engine engine = Engine::Interp;
     bool json = false;
 };
 

@@ -80,6 +80,7 @@ Expected<int> run_command(const RunCommand& command, const Style& style) {
     LoadOptions options;
     options.programs = {program->name};
     options.mode = command.verify ? ExecMode::Verified : ExecMode::Checked;
+    options.engine = command.engine;
     auto module = vm.load(object, options);
     if (!module && module.error().code == Errc::Rejected) {
         const Style plain(ColorMode::Never);
@@ -98,7 +99,7 @@ Json describe_job(const RunJob& job) {
         .add("object", job.command.object)
         .add("prog", program.name)
         .add("type", name_of(program.type))
-        .add("engine", "interp")
+        .add("engine", job.program.engine() == Engine::Interp ? "interp" : "baseline")
         .add("mode", job.program.mode() == ExecMode::Verified ? "verified" : "checked");
 }
 

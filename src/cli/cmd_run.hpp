@@ -3,6 +3,7 @@
 
 #include "cli/style.hpp"
 #include "ebpfvm/error.hpp"
+#include "ebpfvm/vm.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -26,6 +27,7 @@ struct RunCommand {
     std::uint64_t repeat = 1;
     std::uint32_t cpus = 1;
     std::uint64_t map_entries = 16;
+    Engine engine = Engine::Interp;
     bool verify = false; ///< first, to run without checks
     bool json = false;
     bool progress = false;

@@ -55,9 +55,8 @@ Vm make_conformance_vm() {
 }
 
 Expected<RunResult> run_conformance(Vm& vm, const Object& object, const Program& program,
-                                    std::span<std::byte> memory) {
-    LoadOptions options;
-    options.programs = {program.name};
+                                    std::span<std::byte> memory, Engine engine) {
+    const LoadOptions options{.engine = engine, .programs = {program.name}};
     TRY_ASSIGN(const Module module, vm.load(object, options));
     TRY_ASSIGN(const Executable executable, module.program(program.name));
     return executable.run(memory);

@@ -15,6 +15,7 @@ namespace ebpfvm::cli {
 
 /// Loads `program` of `object` and runs it with r1 = memory, r2 = its size.
 [[nodiscard]] Expected<RunResult>
-run_conformance(Vm& vm, const Object& object, const Program& program, std::span<std::byte> memory);
+run_conformance(Vm& vm, const Object& object, const Program& program, std::span<std::byte> memory,
+                Engine engine);
 
 } // namespace ebpfvm::cli

@@ -62,6 +62,14 @@ void add_run_input(CLI::App& command, RunCommand& options) {
                      "show progress on stderr even if that is no terminal");
 }
 
+void add_engine(CLI::App& command, Engine& engine) {
+    const std::map<std::string, Engine> engines = {{"interp", Engine::Interp},
+                                                   {"baseline", Engine::Baseline}};
+    command.add_option("--engine", engine, "what runs the program")
+        ->transform(CLI::CheckedTransformer(engines).description(""))
+        ->type_name("interp|baseline");
+}
+
 Action add_run(CLI::App& app, CLI::App*& command) {
     command = add_command(app, "run", "Run a program on a capture file or on one input",
                           "ebpfvm run xdp_count.bpf.o --pcap traffic.pcap --write passed.pcap");
@@ -78,6 +86,7 @@ Action add_run(CLI::App& app, CLI::App*& command) {
     command->add_option("--global", options->globals, "set a global variable before loading")
         ->type_name("NAME=VALUE")
         ->allow_extra_args(false);
+    add_engine(*command, options->engine);
     command->add_flag("--verify", options->verify,
                       "have the verifier judge the program first; run it without checks");
     command->add_option("--budget", options->budget, "stop a run after N insns")
@@ -204,6 +213,7 @@ Action add_conformance(CLI::App& app, CLI::App*& command) {
     command->add_option("DIR", options->paths, ".data files or directories of them")
         ->required()
         ->type_name("");
+    add_engine(*command, options->engine);
     command->add_flag("--json", options->json, "print one JSON object per file, then the totals");
     return [options](const Style& style) { return conformance_command(*options, style); };
 }

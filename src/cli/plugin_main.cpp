@@ -14,7 +14,7 @@ namespace ebpfvm::cli {
 namespace {
 
 constexpr std::string_view kUsage =
-    "Usage: ebpfvm-conformance-plugin [MEMORY] [--program HEX] [--elf] [--interpret] [--debug]\n"
+    "Usage: ebpfvm-conformance-plugin [MEMORY] [--program HEX] [--elf] [--interpret|--jit] [--debug]\n"
     "Runs the program on stdin (hex bytes) with r1 = MEMORY (hex bytes), r2 = its size.\n"
     "Prints r0 in hex.\n"
     "Example: echo 'b7 00 00 00 02 00 00 00 95 00 00 00 00 00 00 00' | "
@@ -23,6 +23,7 @@ constexpr std::string_view kUsage =
 struct PluginOptions {
     std::string memory;
     std::optional<std::string> program; ///< absent: on stdin
+    Engine engine = Engine::Interp;
     bool is_elf = false;
     bool is_debug = false;
     bool wants_help = false;
@@ -39,7 +40,7 @@ Expected<PluginOptions> parse_arguments(std::span<char* const> arguments) {
         } else if (argument == "--help") {
             options.wants_help = true;
         } else if (argument == "--jit") {
-            return fail(Errc::Unsupported, "--jit: this build has no JIT compiler");
+            options.engine = Engine::Baseline;
         } else if (argument == "--program" && i + 1 < arguments.size()) {
             options.program = arguments[++i];
         } else if (i == 0 && !argument.starts_with("-")) {
@@ -89,7 +90,7 @@ Expected<void> run_plugin(const PluginOptions& options) {
     }
     TRY_ASSIGN(auto memory, parse_hex(options.memory));
     Vm vm = make_conformance_vm();
-    TRY_ASSIGN(const RunResult result, run_conformance(vm, object, *program, memory));
+    TRY_ASSIGN(const RunResult result, run_conformance(vm, object, *program, memory, options.engine));
     if (result.fault) {
         return fail(Errc::InvalidInsn, "{}: {}", name_of(result.fault->kind),
                     result.fault->message);

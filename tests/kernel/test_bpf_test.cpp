@@ -71,7 +71,7 @@ std::vector<Case> read_cases() {
 }
 
 // Why the case failed; empty if it passed.
-std::string run_case(Vm& vm, const Case& c) {
+std::string run_case(Vm& vm, const Case& c, Engine engine) {
     auto object = load_object_file(fmt::format("{}/{}.bpft", kOutDir, c.name));
     if (!object) {
         return to_string(object.error());
@@ -81,7 +81,7 @@ std::string run_case(Vm& vm, const Case& c) {
         return "no program of that name";
     }
     program->type = ProgType::Unspec; // plain memory; the skb of the others is never looked into
-    const auto module = vm.load(*object);
+    const auto module = vm.load(*object, {.engine = engine});
     if (!module) {
         return to_string(module.error());
     }
@@ -105,9 +105,12 @@ struct Failures {
 void run_cases(const std::vector<Case>& cases, std::atomic<std::size_t>& next, Failures& failures) {
     Vm vm;
     for (std::size_t i = next++; i < cases.size(); i = next++) {
-        if (const std::string why = run_case(vm, cases[i]); !why.empty()) {
-            const std::lock_guard lock(failures.mutex);
-            failures.texts.push_back(fmt::format("{}: {}", cases[i].name, why));
+        for (const Engine engine : {Engine::Interp, Engine::Baseline}) {
+            if (const std::string why = run_case(vm, cases[i], engine); !why.empty()) {
+                const std::lock_guard lock(failures.mutex);
+                failures.texts.push_back(fmt::format("{}{}: {}", cases[i].name,
+                                                     engine == Engine::Baseline ? " (jit)" : "", why));
+            }
         }
     }
 }
