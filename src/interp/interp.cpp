@@ -373,12 +373,8 @@ RunResult run(const Code& code, const RunInput& input) {
         return code.is_verified ? run_as<Mode{.checks = false, .watches = true}>(code, input)
                                 : run_as<Mode{.checks = true, .watches = true}>(code, input);
     }
-    return code.is_verified ? run_unchecked(code, input)
+    return code.is_verified ? run_as<Mode{.checks = false, .watches = false}>(code, input)
                             : run_as<Mode{.checks = true, .watches = false}>(code, input);
-}
-
-RunResult run_unchecked(const Code& code, const RunInput& input) {
-    return run_as<Mode{.checks = false, .watches = false}>(code, input);
 }
 
 } // namespace ebpfvm::interp

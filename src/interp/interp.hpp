@@ -12,8 +12,4 @@ using exec::RunInput;
 /// Re-entrant.
 [[nodiscard]] RunResult run(const Code& code, const RunInput& input);
 
-/// The same without checks in any case: for measuring what checks cost, with programs known to be
-/// good. Tail calls and context fields are out of bounds for them.
-[[nodiscard]] RunResult run_unchecked(const Code& code, const RunInput& input);
-
 } // namespace ebpfvm::interp

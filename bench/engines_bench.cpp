@@ -1,7 +1,9 @@
-// The interpreter on the kernels of bench/kernels, with the native code of the same C beside it.
+// All engines on the kernels of bench/kernels, with the native code of the same C beside them. The
+// kernels take memory of any size, which no verifier accepts: what runs them unchecked trusts them.
 // Column per_insn is the time per executed BPF insn, so native rows show how far there is to go.
 #include "ebpfvm/ebpfvm.hpp"
 #include "interp/interp.hpp"
+#include "jit/jit.hpp"
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -33,7 +35,7 @@ std::vector<std::byte> make_buffer() {
 }
 
 [[noreturn]] void give_up(const std::string& message) {
-    fmt::print(stderr, "interp_bench: {}\n", message);
+    fmt::print(stderr, "engines_bench: {}\n", message);
     std::exit(1);
 }
 
@@ -46,6 +48,7 @@ struct Kernel {
     std::string name;
     NativeKernel native;
     Executable checked;
+    Executable checked_baseline;
     std::shared_ptr<const exec::Code> unchecked;
     std::uint64_t insns = 0;
 };
@@ -74,17 +77,34 @@ void run_checked(benchmark::State& state, const Kernel& kernel) {
     count_insns(state, kernel);
 }
 
-void run_unchecked(benchmark::State& state, const Kernel& kernel) {
+void run_checked_baseline(benchmark::State& state, const Kernel& kernel) {
+    auto buffer = make_buffer();
+    for (auto _ : state) {
+        benchmark::DoNotOptimize(kernel.checked_baseline.run(std::span(buffer)).r0);
+    }
+    count_insns(state, kernel);
+}
+
+template <class Run>
+void run_trusted(benchmark::State& state, const Kernel& kernel, const Run& run) {
     auto buffer = make_buffer();
     const Environment environment;
     const exec::RunInput input{.ctx = buffer.data(),
-                                 .size = buffer.size(),
-                                 .insn_budget = ~std::uint64_t{0},
-                                 .environment = &environment};
+                               .size = buffer.size(),
+                               .insn_budget = ~std::uint64_t{0},
+                               .environment = &environment};
     for (auto _ : state) {
-        benchmark::DoNotOptimize(interp::run_unchecked(*kernel.unchecked, input).r0);
+        benchmark::DoNotOptimize(run(*kernel.unchecked, input).r0);
     }
     count_insns(state, kernel);
+}
+
+void run_unchecked(benchmark::State& state, const Kernel& kernel) {
+    run_trusted(state, kernel, interp::run);
+}
+
+void run_baseline(benchmark::State& state, const Kernel& kernel) {
+    run_trusted(state, kernel, jit::run);
 }
 
 // Results must agree before anything is timed.
@@ -93,34 +113,45 @@ void check(Kernel& kernel) {
     auto buffer = make_buffer();
     const std::uint64_t native =
         kernel.native(reinterpret_cast<std::uint8_t*>(native_buffer.data()), native_buffer.size());
-    const RunResult result = kernel.checked.run(std::span(buffer));
-    if (result.fault) {
-        give_up(kernel.name + ": " + result.fault->message);
+    for (const Executable* program : {&kernel.checked_baseline, &kernel.checked}) {
+        buffer = make_buffer();
+        const RunResult result = program->run(std::span(buffer));
+        if (result.fault) {
+            give_up(kernel.name + ": " + result.fault->message);
+        }
+        if (result.r0 != native || buffer != native_buffer) {
+            give_up(fmt::format("{}: native gives {:#x}, engine {} {:#x}", kernel.name, native,
+                                int(program->engine()), result.r0));
+        }
+        kernel.insns = result.insns_executed;
     }
-    if (result.r0 != native || buffer != native_buffer) {
-        give_up(fmt::format("{}: native gives {:#x}, the interpreter {:#x}", kernel.name, native,
-                            result.r0));
-    }
-    kernel.insns = result.insns_executed;
 }
 
 std::shared_ptr<const exec::Code> compile_unchecked(const Program& program) {
     static const ProgTypeTable types;
     static const HelperTable helpers;
-    return must(exec::resolve(program, {.ctx = types.find(ProgType::Unspec)->ctx,
-                                          .maps = {},
-                                          .helpers = &helpers,
-                                          .variables = {},
-                                          .externs = {}}));
+    static const auto memory = must(jit::make_code_memory());
+    const auto code = must(exec::resolve(program, {.ctx = types.find(ProgType::Unspec)->ctx,
+                                                   .maps = {},
+                                                   .helpers = &helpers,
+                                                   .variables = {},
+                                                   .externs = {}}));
+    code->is_verified = true; // by whoever wrote it
+    if (const auto done = jit::compile_baseline(*code, memory); !done) {
+        give_up(to_string(done.error()));
+    }
+    return code;
 }
 
 std::vector<Kernel> load_kernels() {
     Vm vm;
     const Object object = must(load_object_file(EBPFVM_KERNELS_OBJECT, {}));
     const Module module = must(vm.load(object));
+    const Module native = must(vm.load(object, {.engine = Engine::Baseline}));
     std::vector<Kernel> kernels;
 #define X(name)                                                                                    \
     kernels.push_back({#name, native_##name, must(module.program("bpf_" #name)),                   \
+                       must(native.program("bpf_" #name)),                                         \
                        compile_unchecked(*object.find_program(std::string_view("bpf_" #name)))});
 #include "kernels/kernel_names.h"
 #undef X
@@ -140,7 +171,9 @@ int main(int argc, char** argv) {
                 [&kernel, function](benchmark::State& state) { function(state, kernel); });
         };
         add("native", run_native);
-        add("interp_unchecked", run_unchecked);
+        add("baseline", run_baseline);
+        add("baseline_checked", run_checked_baseline);
+        add("interp", run_unchecked);
         add("interp_checked", run_checked);
     }
     benchmark::RunSpecifiedBenchmarks();
