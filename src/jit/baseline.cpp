@@ -64,9 +64,8 @@ class ErrorKeeper : public asmjit::ErrorHandler {
 
 } // namespace
 
-Emitter::Emitter(const exec::Code& code, asmjit::CodeHolder& holder)
-    : code_(code), as_(&holder), checks_(!code.is_verified),
-      has_bmi2_(asmjit::CpuInfo::host().features().x86().hasBMI2()), labels_(code.slots.size()),
+Emitter::Emitter(const exec::Code& code, asmjit::CodeHolder& holder, const Cpu& cpu)
+    : code_(code), as_(&holder), checks_(!code.is_verified), cpu_(cpu), labels_(code.slots.size()),
       leads_(code.slots.size() + 1, false), leave_(as_.newLabel()), rare_call_(as_.newLabel()) {}
 
 void Emitter::run() {
@@ -391,12 +390,13 @@ void Emitter::emit_rare() {
     as_.ret();
 }
 
-Expected<void> compile_baseline(exec::Code& code, const std::shared_ptr<CodeMemory>& memory) {
+Expected<void> compile_baseline(exec::Code& code, const std::shared_ptr<CodeMemory>& memory,
+                                const Cpu& cpu) {
     asmjit::CodeHolder holder;
     ErrorKeeper errors;
     holder.init(memory->runtime().environment());
     holder.setErrorHandler(&errors);
-    Emitter emitter(code, holder);
+    Emitter emitter(code, holder, cpu);
     emitter.run();
     void* base = nullptr;
     if (errors.error() == asmjit::kErrorOk) {

@@ -40,8 +40,8 @@ CodeMemory::CodeMemory() : runtime_(&kDualMapping) {
     }
 }
 
-bool is_available() {
-    return true;
+Cpu Cpu::host() {
+    return {.has_bmi2 = asmjit::CpuInfo::host().features().x86().hasBMI2()};
 }
 
 Expected<std::shared_ptr<CodeMemory>> make_code_memory() {

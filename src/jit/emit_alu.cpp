@@ -108,7 +108,7 @@ void Emitter::shift(AluOp op, Width width, const Slot& slot, bool is_imm) {
         }
         return;
     }
-    if (has_bmi2_) {
+    if (cpu_.has_bmi2) {
         const x86::Gp src = reg(slot.src, width);
         if (op == AluOp::Lsh) {
             as_.shlx(dst, dst, src);

@@ -4,6 +4,7 @@
 
 #include "isa/op_kind.hpp"
 #include "jit/abi.hpp"
+#include "jit/jit.hpp"
 
 #include <span>
 #include <vector>
@@ -12,7 +13,7 @@ namespace ebpfvm::jit {
 
 class Emitter {
   public:
-    Emitter(const exec::Code& code, asmjit::CodeHolder& holder);
+    Emitter(const exec::Code& code, asmjit::CodeHolder& holder, const Cpu& cpu);
 
     /// Emits the whole program.
     void run();
@@ -104,7 +105,7 @@ class Emitter {
     const exec::Code& code_;
     x86::Assembler as_;
     const bool checks_;
-    bool has_bmi2_ = false;
+    const Cpu cpu_;
     bool has_tail_calls_ = false;
     bool calls_entry_ = false; // is there a call to the entry function?
     std::vector<Label> entries_;

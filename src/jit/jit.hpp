@@ -7,20 +7,25 @@
 
 namespace ebpfvm::jit {
 
-/// Is there a JIT for this machine?
-[[nodiscard]] bool is_available();
-
 /// Memory of machine code and what all programs of a Vm share. Thread-safe.
 class CodeMemory;
 /// Errors: Errc::Unsupported if there is no JIT for this machine, Errc::LimitExceeded without
 /// memory.
 [[nodiscard]] Expected<std::shared_ptr<CodeMemory>> make_code_memory();
 
+/// What machine code may use besides x86-64.
+struct Cpu {
+    bool has_bmi2 = false;
+
+    [[nodiscard]] static Cpu host();
+};
+
 /// Compiles insn by insn and sets code.native; the machine code lives as long as `code`. Verified
 /// code runs without checks and without counting insns; other code with all run-time checks.
 /// Errors: Errc::LimitExceeded without memory.
 [[nodiscard]] Expected<void> compile_baseline(exec::Code& code,
-                                              const std::shared_ptr<CodeMemory>& memory);
+                                              const std::shared_ptr<CodeMemory>& memory,
+                                              const Cpu& cpu = Cpu::host());
 
 /// Runs code that has been compiled. RunInput::watch is not called; insns_executed is 0 for
 /// verified code.

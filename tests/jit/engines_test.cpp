@@ -1,0 +1,105 @@
+// The engines against each other on random programs: results, memory and faults. For longer:
+// EBPFVM_ENGINES_PROGRAMS, from EBPFVM_ENGINES_SEED on.
+#include "ebpfvm/ebpfvm.hpp"
+#include "interp/interp.hpp"
+#include "jit/jit.hpp"
+#include "jit/random_program.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdlib>
+
+namespace ebpfvm::test {
+namespace {
+
+using Buffer = std::array<std::uint64_t, RandomProgram::kBuffer / 8>;
+
+struct Outcome {
+    std::uint64_t r0 = 0;
+    std::uint64_t insns = 0;
+    std::string fault{};
+    Buffer buffer{};
+
+    bool operator==(const Outcome&) const = default;
+};
+
+class Engines {
+  public:
+    std::shared_ptr<exec::Code> resolve(const std::vector<Insn>& insns) const {
+        const Object object = Object::from_insns("random", ProgType::Unspec, insns);
+        auto code =
+            exec::resolve(object.programs().front(), {.ctx = types_.find(ProgType::Unspec)->ctx,
+                                                      .maps = {},
+                                                      .helpers = &helpers_,
+                                                      .variables = {},
+                                                      .externs = {}});
+        EXPECT_TRUE(code) << to_string(code.error());
+        return *code;
+    }
+
+    std::shared_ptr<exec::Code> compile(const std::vector<Insn>& insns, bool trusts,
+                                        const jit::Cpu& cpu = jit::Cpu::host()) const {
+        auto code = resolve(insns);
+        code->is_verified = trusts;
+        const auto done = jit::compile_baseline(*code, memory_, cpu);
+        EXPECT_TRUE(done) << to_string(done.error());
+        return code;
+    }
+
+    template <class Run>
+    Outcome outcome(const exec::Code& code, Run run) const {
+        Outcome outcome;
+        for (std::size_t i = 0; i < outcome.buffer.size(); ++i) {
+            outcome.buffer[i] = 0x0101'0101'0101'0101 * i;
+        }
+        const RunResult result = run(code, exec::RunInput{.ctx = outcome.buffer.data(),
+                                                          .size = sizeof outcome.buffer,
+                                                          .insn_budget = 100'000,
+                                                          .environment = &environment_});
+        outcome.r0 = result.r0;
+        outcome.insns = result.insns_executed;
+        outcome.fault = result.fault ? result.fault->message : "";
+        return outcome;
+    }
+
+  private:
+    ProgTypeTable types_;
+    HelperTable helpers_;
+    Environment environment_;
+    std::shared_ptr<jit::CodeMemory> memory_ = jit::make_code_memory().value();
+};
+
+std::string text_of(const std::vector<Insn>& insns) {
+    const auto text = disassemble(insns);
+    return text ? *text : to_string(text.error());
+}
+
+std::uint64_t setting(const char* name, std::uint64_t otherwise) {
+    const char* text = std::getenv(name);
+    return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+TEST(Engines, AgreeOnRandomPrograms) {
+    const Engines engines;
+    const std::uint64_t first = setting("EBPFVM_ENGINES_SEED", 1);
+    const std::uint64_t count = setting("EBPFVM_ENGINES_PROGRAMS", 20'000);
+    const jit::Cpu old_cpu{.has_bmi2 = false};
+    for (std::uint64_t seed = first; seed < first + count; ++seed) {
+        const std::vector<Insn> insns = RandomProgram(seed).make(unsigned(10 + seed % 40));
+        const Outcome expected = engines.outcome(*engines.resolve(insns), interp::run);
+        ASSERT_EQ(expected.fault, "") << "seed " << seed << '\n' << text_of(insns);
+        const Outcome checked = engines.outcome(*engines.compile(insns, false), jit::run);
+        ASSERT_EQ(checked, expected) << "seed " << seed << ", checked\n" << text_of(insns);
+        Outcome trusted = engines.outcome(*engines.compile(insns, true), jit::run);
+        trusted.insns = expected.insns; // it does not count
+        ASSERT_EQ(trusted, expected) << "seed " << seed << ", without checks\n" << text_of(insns);
+        if (seed % 4 == 0) {
+            const Outcome old = engines.outcome(*engines.compile(insns, false, old_cpu), jit::run);
+            ASSERT_EQ(old, expected) << "seed " << seed << ", without BMI2\n" << text_of(insns);
+        }
+    }
+}
+
+} // namespace
+} // namespace ebpfvm::test
