@@ -49,13 +49,18 @@ XdpCtx xdp_of(const PacketBuffer& buffer) {
             .egress_ifindex = 0xa1a2'a3a4};
 }
 
-Executable load(Vm& vm, const Object& object, ExecMode mode) {
-    return must(vm.load(object, {.mode = mode})).programs().front();
+Executable load(Vm& vm, const Object& object, ExecMode mode, Engine engine) {
+    return must(vm.load(object, {.mode = mode, .engine = engine})).programs().front();
 }
+
+class Verified : public testing::TestWithParam<Engine> {
+  protected:
+    [[nodiscard]] static Engine engine() { return GetParam(); }
+};
 
 // Every access to the context of `type` that the verifier accepts does the same in both modes.
 template <class Ctx>
-void compare_accesses(ProgType type, const Ctx& original, const std::string& access,
+void compare_accesses(Engine engine, ProgType type, const Ctx& original, const std::string& access,
                       unsigned at_least) {
     Vm vm({.cpus = 1});
     unsigned accepted = 0;
@@ -65,18 +70,18 @@ void compare_accesses(ProgType type, const Ctx& original, const std::string& acc
             if (must(verify(object, object.programs().front())).verdict != Verdict::Accept) {
                 continue;
             }
-            const auto module = vm.load(object, {.mode = ExecMode::Verified});
+            const auto module = vm.load(object, {.mode = ExecMode::Verified, .engine = engine});
             if (!module) { // a pointer to a socket, say
                 EXPECT_EQ(module.error().code, Errc::Unsupported) << to_string(module.error());
                 Ctx ctx = original;
-                EXPECT_TRUE(load(vm, object, ExecMode::Checked).run(ctx).fault);
+                EXPECT_TRUE(load(vm, object, ExecMode::Checked, engine).run(ctx).fault);
                 continue;
             }
             ++accepted;
             Ctx unchecked_ctx = original;
             Ctx checked_ctx = original;
             const RunResult unchecked = module->programs().front().run(unchecked_ctx);
-            const RunResult checked = load(vm, object, ExecMode::Checked).run(checked_ctx);
+            const RunResult checked = load(vm, object, ExecMode::Checked, engine).run(checked_ctx);
             ASSERT_FALSE(checked.fault) << checked.fault->message;
             EXPECT_EQ(unchecked.r0, checked.r0) << width << " at " << off;
             EXPECT_EQ(std::memcmp(&unchecked_ctx, &checked_ctx, sizeof checked_ctx), 0)
@@ -86,22 +91,23 @@ void compare_accesses(ProgType type, const Ctx& original, const std::string& acc
     EXPECT_GE(accepted, at_least);
 }
 
-TEST(Verified, ReadsEveryFieldOfAnSkbAsCheckedModeDoes) {
+TEST_P(Verified, ReadsEveryFieldOfAnSkbAsCheckedModeDoes) {
     const PacketBuffer buffer;
-    compare_accesses(ProgType::SchedCls, skb_of(buffer),
+    compare_accesses(engine(), ProgType::SchedCls, skb_of(buffer),
                      "r2 = *({} *)(r1 +{})\nr0 = 0\nif r2 == r1 goto +0\nr0 = r2\nexit", 100);
 }
 
-TEST(Verified, WritesEveryFieldOfAnSkbAsCheckedModeDoes) {
+TEST_P(Verified, WritesEveryFieldOfAnSkbAsCheckedModeDoes) {
     const PacketBuffer buffer;
-    compare_accesses(ProgType::SchedCls, skb_of(buffer),
+    compare_accesses(engine(), ProgType::SchedCls, skb_of(buffer),
                      "r2 = 0x8182838485868788 ll\n*({} *)(r1 +{}) = r2\nr0 = 0\nexit", 10);
-    compare_accesses(ProgType::SchedCls, skb_of(buffer), "*({} *)(r1 +{}) = -3\nr0 = 0\nexit", 10);
+    compare_accesses(engine(), ProgType::SchedCls, skb_of(buffer),
+                     "*({} *)(r1 +{}) = -3\nr0 = 0\nexit", 10);
 }
 
-TEST(Verified, ReadsEveryFieldOfXdpAsCheckedModeDoes) {
+TEST_P(Verified, ReadsEveryFieldOfXdpAsCheckedModeDoes) {
     const PacketBuffer buffer;
-    compare_accesses(ProgType::Xdp, xdp_of(buffer), "r0 = *({} *)(r1 +{})\nexit", 5);
+    compare_accesses(engine(), ProgType::Xdp, xdp_of(buffer), "r0 = *({} *)(r1 +{})\nexit", 5);
 }
 
 // The packet's first byte, if there is one.
@@ -115,9 +121,10 @@ constexpr const char* kFirstByte = R"(
     r0 = *(u8 *)(r2 +0)
     out: exit)";
 
-TEST(Verified, ReadsPacketsAfterACheck) {
+TEST_P(Verified, ReadsPacketsAfterACheck) {
     Vm vm({.cpus = 1});
-    const Executable program = load(vm, object_of(kFirstByte, ProgType::Xdp), ExecMode::Verified);
+    const Executable program =
+        load(vm, object_of(kFirstByte, ProgType::Xdp), ExecMode::Verified, engine());
     EXPECT_EQ(program.mode(), ExecMode::Verified);
     const PacketBuffer buffer;
     XdpCtx ctx = xdp_of(buffer);
@@ -127,11 +134,11 @@ TEST(Verified, ReadsPacketsAfterACheck) {
     EXPECT_EQ(program.run(nothing).r0, 0U);
 }
 
-TEST(Verified, RefusesWhatTheVerifierRefuses) {
+TEST_P(Verified, RefusesWhatTheVerifierRefuses) {
     Vm vm({.cpus = 1});
     const auto module =
         vm.load(object_of("r2 = *(u32 *)(r1 +0)\nr0 = *(u8 *)(r2 +0)\nexit", ProgType::Xdp),
-                {.mode = ExecMode::Verified});
+                {.mode = ExecMode::Verified, .engine = engine()});
     ASSERT_FALSE(module);
     EXPECT_EQ(module.error().code, Errc::Rejected);
     EXPECT_TRUE(module.error().message.contains("insn 1: r0 = *(u8 *)(r2 +0)"))
@@ -139,7 +146,7 @@ TEST(Verified, RefusesWhatTheVerifierRefuses) {
     EXPECT_TRUE(module.error().message.contains("[packet-oob]")) << module.error().message;
 }
 
-TEST(Verified, SeesZeroesInStackThatNobodyWrote) {
+TEST_P(Verified, SeesZeroesInStackThatNobodyWrote) {
     Vm vm({.cpus = 1});
     const std::string dirty = "r2 = -1\n*(u64 *)(r10 -8) = r2\n*(u64 *)(r10 -16) = r2\n"
                               "call pc+2\nr0 = 0\nexit\n"
@@ -147,11 +154,13 @@ TEST(Verified, SeesZeroesInStackThatNobodyWrote) {
     const std::string reader = "r0 = *(u64 *)(r10 -16)\nr1 = *(u64 *)(r10 -8)\nr0 |= r1\nexit";
     PacketBuffer buffer;
     XdpCtx ctx = xdp_of(buffer);
-    EXPECT_FALSE(load(vm, object_of(dirty, ProgType::Xdp), ExecMode::Verified).run(ctx).fault);
-    EXPECT_EQ(load(vm, object_of(reader, ProgType::Xdp), ExecMode::Verified).run(ctx).r0, 0U);
+    EXPECT_FALSE(
+        load(vm, object_of(dirty, ProgType::Xdp), ExecMode::Verified, engine()).run(ctx).fault);
+    EXPECT_EQ(load(vm, object_of(reader, ProgType::Xdp), ExecMode::Verified, engine()).run(ctx).r0,
+              0U);
 }
 
-TEST(Verified, PassesTheHostsContextToHelpers) {
+TEST_P(Verified, PassesTheHostsContextToHelpers) {
     Vm vm({.cpus = 1});
     const Object object = object_of("r6 = r1\nr2 = -4\ncall 44\nif r0 != 0 goto out\n"
                                     "r2 = *(u32 *)(r6 +0)\nr0 = *(u32 *)(r6 +4)\nr0 -= r2\n"
@@ -159,11 +168,11 @@ TEST(Verified, PassesTheHostsContextToHelpers) {
                                     ProgType::Xdp);
     PacketBuffer buffer;
     XdpCtx ctx = xdp_of(buffer);
-    EXPECT_EQ(load(vm, object, ExecMode::Verified).run(ctx).r0, 68U);
+    EXPECT_EQ(load(vm, object, ExecMode::Verified, engine()).run(ctx).r0, 68U);
     EXPECT_EQ(ctx.packet.data, buffer.packet.data - 4);
 }
 
-TEST(Verified, GivesHostFunctionsTheHostsContext) {
+TEST_P(Verified, GivesHostFunctionsTheHostsContext) {
     Vm vm({.cpus = 1});
     HelperProto proto{.name = "is_ctx"};
     proto.args = {ArgType::PtrToCtx};
@@ -175,8 +184,8 @@ TEST(Verified, GivesHostFunctionsTheHostsContext) {
     PacketBuffer buffer;
     XdpCtx ctx = xdp_of(buffer);
     const Object object = object_of("call 0x10000\nexit", ProgType::Xdp);
-    EXPECT_EQ(load(vm, object, ExecMode::Verified).run(ctx).r0, 1U);
-    EXPECT_EQ(load(vm, object, ExecMode::Checked).run(ctx).r0, 1U);
+    EXPECT_EQ(load(vm, object, ExecMode::Verified, engine()).run(ctx).r0, 1U);
+    EXPECT_EQ(load(vm, object, ExecMode::Checked, engine()).run(ctx).r0, 1U);
 }
 
 MapSpec prog_array() {
@@ -187,15 +196,15 @@ MapSpec prog_array() {
             .max_entries = 1};
 }
 
-TEST(Verified, TailCallsProgramsOfItsModeAlone) {
+TEST_P(Verified, TailCallsProgramsOfItsModeAlone) {
     Vm vm({.cpus = 1});
     const Object caller =
         object_of("r2 = map(0) ll\nr3 = 0\ncall 12\nr0 = 7\nexit", ProgType::Xdp, {prog_array()});
     const Object callee = object_of("r0 = *(u64 *)(r10 -8)\nr0 += 9\nexit", ProgType::Xdp);
     for (const ExecMode caller_mode : {ExecMode::Checked, ExecMode::Verified}) {
         for (const ExecMode callee_mode : {ExecMode::Checked, ExecMode::Verified}) {
-            const Module module = must(vm.load(caller, {.mode = caller_mode}));
-            const Module target = must(vm.load(callee, {.mode = callee_mode}));
+            const Module module = must(vm.load(caller, {.mode = caller_mode, .engine = engine()}));
+            const Module target = must(vm.load(callee, {.mode = callee_mode, .engine = engine()}));
             ASSERT_TRUE(
                 Module::set_tail_call(*module.maps().front(), 0, target.programs().front()));
             PacketBuffer buffer;
@@ -205,22 +214,26 @@ TEST(Verified, TailCallsProgramsOfItsModeAlone) {
     }
 }
 
-TEST(Verified, EndsWhenItsBudgetIsUsedUp) {
+TEST_P(Verified, EndsWhenItsBudgetIsUsedUp) {
     Vm vm({.cpus = 1});
     const Object object =
         object_of("r1 = 0\nloop: r1 += 1\nif r1 < 1000000 goto loop\nr0 = r1\nexit", ProgType::Xdp);
-    const Executable program = load(vm, object, ExecMode::Verified);
+    const Executable program = load(vm, object, ExecMode::Verified, engine());
     PacketBuffer buffer;
     XdpCtx ctx = xdp_of(buffer);
     EXPECT_EQ(program.run(ctx).r0, 1'000'000U);
+    if (engine() == Engine::Baseline) {
+        return; // it does not count
+    }
     const RunResult stopped = program.run(ctx, {.insn_budget = 1000});
     ASSERT_TRUE(stopped.fault);
     EXPECT_EQ(stopped.fault->kind, FaultKind::BudgetExhausted);
 }
 
-TEST(Verified, CanBeWatched) {
+TEST_P(Verified, CanBeWatched) {
     Vm vm({.cpus = 1});
-    const Executable program = load(vm, object_of(kFirstByte, ProgType::Xdp), ExecMode::Verified);
+    const Executable program =
+        load(vm, object_of(kFirstByte, ProgType::Xdp), ExecMode::Verified, engine());
     std::vector<std::size_t> seen;
     const std::function<void(const InsnView&)> watch = [&seen](const InsnView& view) {
         seen.push_back(view.insn);
@@ -231,13 +244,13 @@ TEST(Verified, CanBeWatched) {
     EXPECT_EQ(seen, (std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 6, 7}));
 }
 
-TEST(Verified, IgnoresDeadCodeThatWouldHarm) {
+TEST_P(Verified, IgnoresDeadCodeThatWouldHarm) {
     Vm vm({.cpus = 1});
     const Object object =
         object_of("r0 = 3\nif r0 == 3 goto out\nr10 = 0\nout: exit", ProgType::Xdp);
     PacketBuffer buffer;
     XdpCtx ctx = xdp_of(buffer);
-    EXPECT_EQ(load(vm, object, ExecMode::Verified).run(ctx).r0, 3U);
+    EXPECT_EQ(load(vm, object, ExecMode::Verified, engine()).run(ctx).r0, 3U);
 }
 
 // A host whose struct has other sizes than what programs see.
@@ -274,7 +287,7 @@ ProgTypeInfo host_type() {
             .ctx = std::make_shared<const CtxLayout>(layout)};
 }
 
-TEST(Verified, WidensAndNarrowsFieldsOfHostTypes) {
+TEST_P(Verified, WidensAndNarrowsFieldsOfHostTypes) {
     unsigned accepted = 0;
     for (unsigned off = 0; off < 16; ++off) {
         for (const char* width : {"u8", "u16", "u32", "u64"}) {
@@ -285,7 +298,8 @@ TEST(Verified, WidensAndNarrowsFieldsOfHostTypes) {
                 ASSERT_TRUE(vm.prog_types().add(host_type()));
                 const Object object = object_of(fmt::format(fmt::runtime(access), width, off),
                                                 ProgType(kFirstHostProgType));
-                const auto module = vm.load(object, {.mode = ExecMode::Verified});
+                const auto module =
+                    vm.load(object, {.mode = ExecMode::Verified, .engine = engine()});
                 if (!module) {
                     EXPECT_EQ(module.error().code, Errc::Rejected) << to_string(module.error());
                     continue;
@@ -294,7 +308,7 @@ TEST(Verified, WidensAndNarrowsFieldsOfHostTypes) {
                 HostCtx a;
                 HostCtx b;
                 const RunResult unchecked = module->programs().front().run(a);
-                const RunResult checked = load(vm, object, ExecMode::Checked).run(b);
+                const RunResult checked = load(vm, object, ExecMode::Checked, engine()).run(b);
                 ASSERT_FALSE(checked.fault) << checked.fault->message;
                 EXPECT_EQ(unchecked.r0, checked.r0) << object.name() << width << off << access;
                 EXPECT_EQ(a.small, b.small) << width << off << access;
@@ -326,7 +340,7 @@ constexpr const char* kFrozenBranch = R"(
     r0 = *(u8 *)(r0 +0)
     out: exit)";
 
-TEST(Verified, TakesReplacementMapsOnlyIfTheVerdictHoldsForThem) {
+TEST_P(Verified, TakesReplacementMapsOnlyIfTheVerdictHoldsForThem) {
     Vm vm({.cpus = 1});
     const Object object = object_of(kFrozenBranch, ProgType::Xdp, {frozen_map(std::byte{1})});
     const auto load_with = [&](const MapSpec& spec) {
@@ -345,17 +359,20 @@ TEST(Verified, TakesReplacementMapsOnlyIfTheVerdictHoldsForThem) {
     }
 }
 
-TEST(Verified, RefusesHostFunctionsWithAnotherPrototypeThanTheKernels) {
+TEST_P(Verified, RefusesHostFunctionsWithAnotherPrototypeThanTheKernels) {
     Vm vm({.cpus = 1});
     ASSERT_TRUE(vm.helpers().add_function(7, "get_prandom_u32",
                                           [](std::span<std::byte> all) { return all.size(); }));
-    const auto module =
-        vm.load(object_of("call 7\nexit", ProgType::Xdp), {.mode = ExecMode::Verified});
+    const auto module = vm.load(object_of("call 7\nexit", ProgType::Xdp),
+                                {.mode = ExecMode::Verified, .engine = engine()});
     ASSERT_FALSE(module);
     EXPECT_EQ(module.error().code, Errc::InvalidArgument);
     EXPECT_TRUE(module.error().message.starts_with("program \"test\": insn 0: call 7"))
         << module.error().message;
 }
+
+INSTANTIATE_TEST_SUITE_P(Interp, Verified, testing::Values(Engine::Interp));
+INSTANTIATE_TEST_SUITE_P(Baseline, Verified, testing::Values(Engine::Baseline));
 
 } // namespace
 } // namespace ebpfvm::test
