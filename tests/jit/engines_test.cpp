@@ -4,11 +4,13 @@
 #include "interp/interp.hpp"
 #include "jit/jit.hpp"
 #include "jit/random_program.hpp"
+#include "verifier/soundness_runs.hpp"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <cstdlib>
+#include <map>
 
 namespace ebpfvm::test {
 namespace {
@@ -99,6 +101,70 @@ TEST(Engines, AgreeOnRandomPrograms) {
             ASSERT_EQ(old, expected) << "seed " << seed << ", without BMI2\n" << text_of(insns);
         }
     }
+}
+
+// All that a run leaves behind.
+struct Traces {
+    std::uint64_t r0 = 0;
+    std::string fault{};
+    std::vector<std::byte> packet{};
+    std::vector<std::map<std::vector<std::byte>, std::vector<std::byte>>> maps{};
+
+    bool operator==(const Traces&) const = default;
+};
+
+Traces traces(const Module& module, const Input& input) {
+    Traces result;
+    const RunResult run = run_soundness(module.programs().front(), module, input, &result.packet);
+    result.r0 = run.r0;
+    result.fault = run.fault ? run.fault->message : "";
+    for (const auto& map : module.maps()) {
+        auto& content = result.maps.emplace_back();
+        map->for_each_key([&](std::span<const std::byte> key) {
+            content.emplace(std::vector(key.begin(), key.end()), map->read(key).value());
+            return true;
+        });
+    }
+    return result;
+}
+
+// The same, with the run elsewhere on the host's stack: addresses are other ones.
+[[gnu::noinline]] Traces traces_elsewhere(const Module& module, const Input& input) {
+    std::array<char, 5000> room;
+    asm volatile("" : : "r"(room.data()) : "memory"); // keep it
+    return traces(module, input);
+}
+
+// Programs with packets, maps and helpers, in verified mode. Where they store pointers, as
+// privileged ones may, the same program differs from run to run already.
+TEST(Engines, AgreeOnVerifiedPrograms) {
+    const std::uint64_t first = setting("EBPFVM_ENGINES_SEED", 1);
+    const std::uint64_t count = setting("EBPFVM_ENGINES_PROGRAMS", 20'000) / 10;
+    Vm vm({.cpus = 1});
+    const LoadOptions interp{.mode = ExecMode::Verified, .verifier = {.max_explored = 20'000}};
+    LoadOptions baseline = interp;
+    baseline.engine = Engine::Baseline;
+    unsigned compared = 0;
+    for (std::uint64_t seed = first; seed < first + count; ++seed) {
+        const auto object = object_of(SoundnessGenerator(seed).make().lines);
+        const auto expected =
+            object ? vm.load(*object, interp) : Expected<Module>(std::unexpected(Error{}));
+        if (!expected) {
+            continue;
+        }
+        const auto again = vm.load(*object, interp);
+        const auto native = vm.load(*object, baseline);
+        ASSERT_TRUE(again && native);
+        for (const Input& input : inputs(seed, 3)) {
+            const Traces want = traces(*expected, input);
+            if (!want.fault.empty() || want != traces_elsewhere(*again, input)) {
+                break; // endless, or it shows addresses
+            }
+            ++compared;
+            ASSERT_EQ(traces(*native, input), want) << "seed " << seed;
+        }
+    }
+    EXPECT_GE(compared, count / 4);
 }
 
 } // namespace

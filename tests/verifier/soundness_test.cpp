@@ -6,7 +6,7 @@
 // and printed as assembly text.
 #include "ebpfvm/ebpfvm.hpp"
 #include "ebpfvm/verifier.hpp"
-#include "verifier/soundness_program.hpp"
+#include "verifier/soundness_runs.hpp"
 
 #include <gtest/gtest.h>
 
@@ -19,33 +19,6 @@
 namespace ebpfvm::test {
 namespace {
 
-using Lines = std::vector<std::string>;
-
-std::string text_of(const Lines& lines) {
-    std::string text;
-    for (const std::string& line : lines) {
-        text += line + '\n';
-    }
-    return text;
-}
-
-std::vector<MapSpec> maps() {
-    static const std::vector<MapSpec> specs = [] {
-        const auto object = load_bpft(std::string("prog maps\nprog_type 6\n") + kSoundnessMaps +
-                                      "insns 2\n00000000000000b7\n0000000000000095\nend\n");
-        return object.value().maps();
-    }();
-    return specs;
-}
-
-std::optional<Object> object_of(const Lines& lines) {
-    auto insns = assemble(text_of(lines));
-    if (!insns) {
-        return std::nullopt;
-    }
-    return Object::from_insns("random", ProgType::Xdp, *std::move(insns), maps());
-}
-
 bool is_accepted(const Object& object) {
     VerifierOptions options;
     options.max_explored = 50'000;
@@ -53,68 +26,8 @@ bool is_accepted(const Object& object) {
     return report && report->verdict == Verdict::Accept;
 }
 
-/// One run: what is in the first map and in the packet.
-struct Input {
-    std::vector<std::byte> value;
-    std::vector<std::byte> packet;
-};
-
-std::vector<Input> inputs(std::uint64_t seed, std::size_t count) {
-    std::mt19937_64 rng(seed ^ 0x9e3779b97f4a7c15);
-    static constexpr std::uint64_t kWords[] = {0,
-                                               1,
-                                               7,
-                                               40,
-                                               63,
-                                               64,
-                                               0x7f,
-                                               0x80,
-                                               0xff,
-                                               0x100,
-                                               0x7fffffff,
-                                               0x80000000,
-                                               0xffffffff,
-                                               0x100000000,
-                                               0x7fffffffffffffff,
-                                               0x8000000000000000,
-                                               0xffffffffffffffff};
-    std::vector<Input> result(count);
-    for (Input& input : result) {
-        for (unsigned i = 0; i < 8; ++i) {
-            std::uint64_t word = rng() % 4 == 0 ? rng() : kWords[rng() % std::size(kWords)];
-            word += rng() % 3 == 0 ? rng() % 5 - 2 : 0;
-            for (unsigned byte = 0; byte < 8; ++byte) {
-                input.value.push_back(std::byte(word >> (8 * byte)));
-            }
-        }
-        static constexpr std::size_t kLengths[] = {0, 1, 7, 8, 12, 14, 16, 20, 34, 64};
-        input.packet.resize(kLengths[rng() % std::size(kLengths)]);
-        std::ranges::generate(input.packet, [&] { return std::byte(rng()); });
-    }
-    return result;
-}
-
 class Runner {
   public:
-    RunResult run(const Executable& program, const Module& module, const Input& input) {
-        const std::uint32_t key = 0;
-        EXPECT_TRUE(module.maps()[0]->write(std::as_bytes(std::span(&key, 1)), input.value));
-        for (std::uint32_t at = 0; at < 4; ++at) { // some elements of the others
-            std::array<std::byte, 40> bytes;
-            std::ranges::copy_n(input.value.begin(), 40, bytes.begin());
-            const auto key_bytes = std::as_bytes(std::span(&at, 1));
-            if (at % 2 == 0) {
-                EXPECT_TRUE(module.maps()[1]->write(key_bytes, std::span(bytes).first(24)));
-            }
-            EXPECT_TRUE(module.maps()[2]->write(key_bytes, bytes));
-        }
-        std::vector<std::byte> buffer(256 + input.packet.size() + 320);
-        const auto packet = std::span(buffer).subspan(256, input.packet.size());
-        std::ranges::copy(input.packet, packet.begin());
-        XdpCtx ctx{.packet = Packet::in(buffer, packet)};
-        return program.run(ctx, {.insn_budget = 3'000'000});
-    }
-
     /// The first fault on any of the inputs; none as well if it cannot be loaded.
     std::optional<Fault> fault_of(const Object& object, std::span<const Input> inputs) {
         const auto module = vm_.load(object);
@@ -122,7 +35,7 @@ class Runner {
             return std::nullopt;
         }
         for (const Input& input : inputs) {
-            const RunResult result = run(module->programs().front(), *module, input);
+            const RunResult result = run_soundness(module->programs().front(), *module, input);
             if (result.fault && !is_patience(*result.fault)) {
                 return result.fault;
             }
@@ -136,7 +49,7 @@ class Runner {
         if (!module) {
             return std::nullopt;
         }
-        const RunResult result = run(module->programs().front(), *module, input);
+        const RunResult result = run_soundness(module->programs().front(), *module, input);
         return result.fault ? std::nullopt : std::optional(result.r0);
     }
 
@@ -147,9 +60,7 @@ class Runner {
 
   private:
     // Some loops end, but later than we want to wait.
-    static bool is_patience(const Fault& fault) {
-        return fault.kind == FaultKind::BudgetExhausted;
-    }
+    static bool is_patience(const Fault& fault) { return fault.kind == FaultKind::BudgetExhausted; }
 
     Vm vm_{{.cpus = 1}};
 };
