@@ -2,11 +2,11 @@
 #include "cfg/cfg.hpp"
 
 #include <boost/graph/adjacency_list.hpp>
-#include <boost/graph/depth_first_search.hpp>
 #include <boost/graph/dominator_tree.hpp>
 #include <boost/graph/strong_components.hpp>
 
 #include <algorithm>
+#include <utility>
 
 namespace ebpfvm::cfg {
 namespace {
@@ -89,24 +89,39 @@ void make_edges(const isa::DecodedProgram& program, Cfg& cfg) {
     }
 }
 
-// Marks what a depth-first search from the entries reaches, and the targets of back edges.
-class LoopFinder : public boost::default_dfs_visitor {
-  public:
-    explicit LoopFinder(Cfg& cfg) : cfg_(&cfg) {}
-    void discover_vertex(std::uint32_t at, const Graph&) const {
-        cfg_->blocks[at].is_reachable = true;
-        for (const std::uint32_t next : cfg_->blocks[at].successors) {
-            ++cfg_->blocks[next].predecessors;
+// Marks what a depth-first search from the entries reaches, and the targets of back edges. True if
+// there are any.
+bool mark_reachable(const isa::DecodedProgram& program, Cfg& cfg) {
+    enum class Color : std::uint8_t { White, Open, Done };
+    std::vector<Color> colors(cfg.blocks.size(), Color::White);
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> path; // block, next of its successors
+    bool has_loop = false;
+    const auto discover = [&](std::uint32_t block) {
+        colors[block] = Color::Open;
+        cfg.blocks[block].is_reachable = true;
+        path.emplace_back(block, 0);
+    };
+    for (const std::uint32_t start : program.subprogs) {
+        discover(cfg.block_of[start]);
+        while (!path.empty()) {
+            auto& [block, at] = path.back();
+            const Successors& successors = cfg.blocks[block].successors;
+            if (at == successors.size()) {
+                colors[block] = Color::Done;
+                path.pop_back();
+                continue;
+            }
+            const std::uint32_t next = successors.begin()[at++];
+            ++cfg.blocks[next].predecessors;
+            if (colors[next] == Color::White) {
+                discover(next);
+            } else if (colors[next] == Color::Open) {
+                cfg.blocks[next].is_loop_head = has_loop = true;
+            }
         }
     }
-    template <class Edge>
-    void back_edge(Edge edge, const Graph& graph) const {
-        cfg_->blocks[boost::target(edge, graph)].is_loop_head = true;
-    }
-
-  private:
-    Cfg* cfg_;
-};
+    return has_loop;
+}
 
 void find_dominators(const isa::DecodedProgram& program, const Graph& graph, Cfg& cfg) {
     cfg.dominator.assign(cfg.blocks.size(), kNone);
@@ -124,31 +139,8 @@ void find_dominators(const isa::DecodedProgram& program, const Graph& graph, Cfg
     }
 }
 
-// Without edges backwards the blocks are in topological order: nothing to search for.
-bool mark_straight(const isa::DecodedProgram& program, Cfg& cfg) {
-    for (std::uint32_t i = 0; i < cfg.blocks.size(); ++i) {
-        for (const std::uint32_t next : cfg.blocks[i].successors) {
-            if (next <= i) {
-                return false;
-            }
-        }
-    }
-    for (const std::uint32_t start : program.subprogs) {
-        cfg.blocks[cfg.block_of[start]].is_reachable = true;
-    }
-    for (const BasicBlock& block : cfg.blocks) {
-        for (const std::uint32_t next : block.successors) {
-            if (block.is_reachable) {
-                cfg.blocks[next].is_reachable = true;
-                ++cfg.blocks[next].predecessors;
-            }
-        }
-    }
-    return true;
-}
-
 void find_loops(const isa::DecodedProgram& program, Cfg& cfg) {
-    if (mark_straight(program, cfg)) {
+    if (!mark_reachable(program, cfg)) {
         return;
     }
     Graph graph(cfg.blocks.size());
@@ -156,15 +148,6 @@ void find_loops(const isa::DecodedProgram& program, Cfg& cfg) {
         for (const std::uint32_t next : cfg.blocks[i].successors) {
             boost::add_edge(i, next, graph);
         }
-    }
-    std::vector<boost::default_color_type> colors(cfg.blocks.size());
-    for (const std::uint32_t start : program.subprogs) {
-        boost::depth_first_visit(graph, cfg.block_of[start], LoopFinder(cfg), colors.data());
-    }
-    const bool has_loop = std::any_of(cfg.blocks.begin(), cfg.blocks.end(),
-                                      [](const BasicBlock& block) { return block.is_loop_head; });
-    if (!has_loop) {
-        return;
     }
     find_dominators(program, graph, cfg);
     std::vector<std::uint32_t> component(cfg.blocks.size());
