@@ -1,0 +1,25 @@
+// For machines that the JIT makes no code for: built instead of everything else in this folder.
+#include "jit/jit.hpp"
+#include "support/try.hpp"
+
+namespace ebpfvm::jit {
+
+class CodeMemory {};
+
+Cpu Cpu::host() {
+    return {};
+}
+
+Expected<std::shared_ptr<CodeMemory>> make_code_memory() {
+    return fail(Errc::Unsupported, "there is no JIT compiler for this machine");
+}
+
+Expected<void> compile_baseline(exec::Code&, const std::shared_ptr<CodeMemory>&, const Cpu&) {
+    return fail(Errc::Unsupported, "there is no JIT compiler for this machine");
+}
+
+RunResult run(const exec::Code&, const exec::RunInput&) {
+    return {}; // no code was ever compiled
+}
+
+} // namespace ebpfvm::jit
