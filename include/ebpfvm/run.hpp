@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -116,7 +117,7 @@ struct RunResult {
     /// lddw counts once; helpers' own work does not count. 0 if the engine does not count: machine
     /// code of verified programs.
     std::uint64_t insns_executed = 0;
-    std::optional<Fault> fault{};     ///< r0 is 0 if set
+    std::shared_ptr<const Fault> fault{}; ///< why the run was stopped, or null; r0 is 0 if set
 };
 
 /// What a helper or host function sees of the run that called it. Valid during the call alone.

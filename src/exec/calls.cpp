@@ -48,14 +48,13 @@ const Code* tail_call_target(RunState& state, const std::uint64_t* r) {
     return state.keep(std::move(target));
 }
 
-std::optional<Fault> check_tail_call(RunState& state, const Slot* pc, const std::uint64_t* r) {
+FaultPtr check_tail_call(RunState& state, const Slot* pc, const std::uint64_t* r) {
     std::uint64_t args[kMaxArgs] = {r[1], r[2], r[3]};
     auto bad = check_args(state, *uapi_helper(kTailCallId), args);
     if (!bad && reinterpret_cast<Map*>(r[2])->spec().type != MapType::ProgArray) {
         bad = ArgFault{.reason = "r2 must be a prog_array"};
     }
-    return bad ? std::optional(make_fault(state, pc, bad->kind, "tail_call: " + bad->reason))
-               : std::nullopt;
+    return bad ? make_fault(state, pc, bad->kind, "tail_call: " + bad->reason) : nullptr;
 }
 
 } // namespace ebpfvm::exec

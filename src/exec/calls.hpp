@@ -30,8 +30,7 @@ struct Callee {
 [[nodiscard]] const Code* tail_call_target(RunState& state, const std::uint64_t* r);
 
 /// What is wrong with the arguments of a tail call.
-[[nodiscard]] std::optional<Fault> check_tail_call(RunState& state, const Slot* pc,
-                                                   const std::uint64_t* r);
+[[nodiscard]] FaultPtr check_tail_call(RunState& state, const Slot* pc, const std::uint64_t* r);
 
 [[nodiscard]] bool is_map_of_maps(const Map& map);
 
@@ -39,7 +38,7 @@ struct Callee {
 /// are wrong.
 template <Mode kMode>
 bool call_helper(RunState& state, const Helper& helper, std::uint64_t* r, const Slot* pc,
-                 std::optional<Fault>& fault) {
+                 FaultPtr& fault) {
     std::uint64_t args[kMaxArgs] = {r[1], r[2], r[3], r[4], r[5]};
     if constexpr (kMode.checks) {
         if (const auto bad = check_args(state, helper.proto, args)) {

@@ -77,6 +77,9 @@ struct Code {
     bool needs_cpu = false;       ///< may see per-cpu memory or the CPU's number
     bool is_verified = false;     ///< made by resolve_verified(): runs without checks
     const void* native = nullptr; ///< machine code of its entry, if a JIT has made any
+    /// Machine code of the whole program as a C function of the host's context object; null if it
+    /// needs the state of a run (for calls out of it, or checks).
+    std::uint64_t (*native_leaf)(void* ctx) = nullptr;
     std::shared_ptr<const void> native_owner{};
 };
 
@@ -95,12 +98,12 @@ struct Bindings {
 /// helper or function that bindings.helpers lacks, Errc::Unsupported for an insn without meaning
 /// here (raw map descriptors, addr_space_cast).
 [[nodiscard]] Expected<std::shared_ptr<Code>> resolve(const Program& program,
-                                                            const Bindings& bindings);
+                                                      const Bindings& bindings);
 
 /// The same for a program that runs without checks: what it does to its context is rewritten to the
 /// host's struct. Further errors: Errc::Unsupported for a field that the host's struct lacks,
 /// Errc::InvalidArgument for a helper whose prototype is not the one that was verified.
-[[nodiscard]] Expected<std::shared_ptr<Code>>
-resolve_verified(const prog::VerifiedProgram& program, const Bindings& bindings);
+[[nodiscard]] Expected<std::shared_ptr<Code>> resolve_verified(const prog::VerifiedProgram& program,
+                                                               const Bindings& bindings);
 
 } // namespace ebpfvm::exec

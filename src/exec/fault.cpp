@@ -10,8 +10,8 @@ std::string right_of(Access access) {
     return access == Access::Read ? "load" : "store";
 }
 
-Fault ctx_fault(const RunState& state, const Slot* slot, std::uint64_t address, std::uint64_t size,
-                Access access) {
+FaultPtr ctx_fault(const RunState& state, const Slot* slot, std::uint64_t address,
+                   std::uint64_t size, Access access) {
     const CtxLayout& ctx = *state.code->ctx;
     const auto off = std::int64_t(address - state.ctx_address);
     const CtxField* field = ctx.find(std::uint64_t(off), size);
@@ -27,30 +27,31 @@ Fault ctx_fault(const RunState& state, const Slot* slot, std::uint64_t address, 
 
 } // namespace
 
-Fault make_fault(const RunState& state, const Slot* slot, FaultKind kind, std::string_view reason,
-                 MemoryClass memory_class) {
+FaultPtr make_fault(const RunState& state, const Slot* slot, FaultKind kind,
+                    std::string_view reason, MemoryClass memory_class) {
     const Program& program = state.code->program;
     const auto insn = std::size_t(slot - state.code->slots.data());
-    Fault fault{.kind = kind,
-                .memory_class = memory_class,
-                .insn = insn,
-                .prog = program.name,
-                .message = fmt::format("insn {}: {}: {}", insn, disassemble_at(program.insns, insn),
-                                       reason),
-                .where = std::nullopt};
+    auto fault = std::make_shared<Fault>(
+        Fault{.kind = kind,
+              .memory_class = memory_class,
+              .insn = insn,
+              .prog = program.name,
+              .message =
+                  fmt::format("insn {}: {}: {}", insn, disassemble_at(program.insns, insn), reason),
+              .where = std::nullopt});
     if (const LineInfo* line = program.line_of(insn)) {
-        fault.where = Location{line->file, line->line, line->column};
+        fault->where = Location{line->file, line->line, line->column};
     }
     return fault;
 }
 
-Fault unreleased_fault(const RunState& state, const Slot* slot) {
+FaultPtr unreleased_fault(const RunState& state, const Slot* slot) {
     return make_fault(state, slot, FaultKind::UnreleasedRef,
                       "the program ends without submitting or discarding a record");
 }
 
-Fault memory_fault(RunState& state, const Slot* slot, std::uint64_t address, std::uint64_t size,
-                   Access access) {
+FaultPtr memory_fault(RunState& state, const Slot* slot, std::uint64_t address, std::uint64_t size,
+                      Access access) {
     if (is_ctx_field(state, address)) {
         return ctx_fault(state, slot, address, size, access);
     }

@@ -253,7 +253,7 @@ Expected<std::shared_ptr<Code>> resolve(const Program& program, const Bindings& 
 }
 
 Expected<std::shared_ptr<Code>> resolve_verified(const prog::VerifiedProgram& program,
-                                                       const Bindings& bindings) {
+                                                 const Bindings& bindings) {
     return Resolver(program.program(), bindings).resolve(&program);
 }
 

@@ -17,6 +17,9 @@ inline constexpr unsigned kMaxTailCalls = 33;
 inline constexpr unsigned kMaxDepth = kMaxFrames + kMaxTailCalls;
 inline constexpr std::uint32_t kMaxMayGoto = 8U << 20; ///< the kernel's BPF_MAX_LOOPS, per frame
 
+/// Null: no fault. Faults are rare and large.
+using FaultPtr = std::shared_ptr<const Fault>;
+
 /// What a local call must restore. The tail call count is per run, not per frame.
 struct Frame {
     const Code* code;
@@ -103,8 +106,8 @@ class RunState : public CallContext {
         std::int64_t insns_left;                   ///< of the budget, where it counts
         std::uint64_t value;                       ///< loaded, or to be stored
         std::array<std::uint64_t, kMaxArgs + 1> r; ///< r0..r5 of a call
-        const Slot* end; ///< where a program that is not verified ended
-        std::optional<Fault> fault;
+        const Slot* end;                           ///< where a program that is not verified ended
+        FaultPtr fault;
     };
     Native native;
 

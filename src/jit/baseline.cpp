@@ -44,6 +44,16 @@ bool ends_block(const exec::Slot& slot) {
            shape == Shape::Callx;
 }
 
+// Does it call anything outside the program, through a pointer, or by a thunk?
+bool leaves_program(const exec::Slot& slot) {
+    if (!is_insn(slot)) {
+        return slot.op == exec::kOpTailCall;
+    }
+    const Shape shape = insn_shape(slot);
+    return shape == Shape::CallHelper || shape == Shape::Callx || shape == Shape::LdAbs ||
+           shape == Shape::LdInd;
+}
+
 // Are dst and src of the slot registers?
 bool names_regs(const exec::Slot& slot) {
     return is_insn(slot) && insn_shape(slot) != Shape::CallHelper;
@@ -73,11 +83,13 @@ void Emitter::run() {
     for (std::size_t i = 0; i < code_.subprogs.size(); ++i) {
         emit_subprog(i);
     }
+    emit_leaf_entries();
     emit_rare();
 }
 
 void Emitter::find_labels() {
     const auto& slots = code_.slots;
+    is_leaf_ = !checks_ && std::ranges::none_of(slots, leaves_program);
     for (at_ = 0; at_ < slots.size(); at_ += slots_of(slots[at_])) {
         const Slot& slot = slots[at_];
         has_tail_calls_ |= slot.op == exec::kOpTailCall;
@@ -98,6 +110,7 @@ void Emitter::find_labels() {
         leads_[first] = true;
         entries_.push_back(as_.newLabel());
     }
+    run_entry_ = entries_.front();
     inner_entry_ = checks_ && calls_entry_ ? as_.newLabel() : entries_.front();
 }
 
@@ -326,13 +339,44 @@ void Emitter::emit(const Slot& slot) {
             as_.mov(kScratch0, std::uint64_t(reinterpret_cast<std::uintptr_t>(&slot)));
             as_.mov(state_field(offsets::kEnd), kScratch0);
         }
-        as_.jmp(exit_);
+        if (at_ + 1 != end_) {
+            as_.jmp(exit_);
+        }
         return;
     case Op::CallKfunc: // replaced by exec::resolve()
     case Op::CallxImm:
     case Op::AddrSpaceCast:
         EBPFVM_ASSERT(false);
     }
+}
+
+// kState survives C functions, so it has to be put back. All other registers that C functions keep
+// are r6..r10, which every subprogram saves.
+void Emitter::emit_leaf_entries() {
+    if (!is_leaf_) {
+        return;
+    }
+    leaf_entry_ = as_.newLabel();
+    as_.align(asmjit::AlignMode::kCode, 16);
+    as_.bind(leaf_entry_);
+    as_.mov(kRegs[1], x86::rdi);
+    if (!uses_ctx_) {
+        as_.jmp(entries_.front());
+        return;
+    }
+    as_.push(kState);
+    as_.mov(kState, x86::rdi);
+    as_.call(entries_.front());
+    as_.pop(kState);
+    as_.ret();
+    // From a run, or from a tail call of another program: kState holds the RunState.
+    run_entry_ = as_.newLabel();
+    as_.bind(run_entry_);
+    as_.push(kState);
+    as_.mov(kState, state_field(offsets::kCtx));
+    as_.call(entries_.front());
+    as_.pop(kState);
+    as_.ret();
 }
 
 void Emitter::emit_rare() {
@@ -366,6 +410,9 @@ void Emitter::emit_rare() {
         as_.bind(failed);
         as_.add(state_field(offsets::kInsnsLeft), rare.insns_behind);
         as_.jmp(leave_);
+    }
+    if (is_leaf_) {
+        return; // nothing is rare
     }
     // thunk(state, kScratch0, kScratch2), all registers kept; ZF: it returned false.
     constexpr x86::Gp kKept[] = {x86::rax, x86::rsi, x86::rdx, x86::rcx,
@@ -408,10 +455,17 @@ Expected<void> compile_baseline(exec::Code& code, const std::shared_ptr<CodeMemo
     }
     auto native = std::make_shared<NativeCode>(memory, base);
     native->size = holder.codeSize();
+    const auto address_of = [&](const asmjit::Label& label) {
+        return static_cast<std::byte*>(base) + holder.labelOffset(label);
+    };
     for (const asmjit::Label& entry : emitter.entries()) {
-        native->subprogs.push_back(static_cast<const std::byte*>(base) + holder.labelOffset(entry));
+        native->subprogs.push_back(address_of(entry));
     }
-    code.native = native->subprogs.front();
+    code.native = address_of(emitter.run_entry());
+    if (emitter.leaf_entry().isValid()) {
+        code.native_leaf =
+            reinterpret_cast<std::uint64_t (*)(void*)>(address_of(emitter.leaf_entry()));
+    }
     code.native_owner = std::move(native);
     return {};
 }

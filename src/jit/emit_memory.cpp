@@ -40,6 +40,15 @@ x86::Mem Emitter::plain_address(unsigned base, std::int32_t off, unsigned size) 
     if (base < kRegCount) {
         return x86::ptr(kRegs[base], off, size);
     }
+    return host_field(base, off, size);
+}
+
+// The host's object, or its packet: where there is one, the object begins with it.
+x86::Mem Emitter::host_field(unsigned base, std::int32_t off, unsigned size) {
+    uses_ctx_ = true;
+    if (is_leaf_) {
+        return x86::ptr(kState, off, size);
+    }
     as_.mov(kScratch0, state_field(base == exec::kHostCtxReg ? offsets::kCtx : offsets::kPacket));
     return x86::ptr(kScratch0, off, size);
 }
@@ -123,15 +132,13 @@ void Emitter::store_value(unsigned size, const x86::Mem& at, const Slot& slot, b
 void Emitter::store_widened(const Slot& slot) {
     as_.mov(kScratch1, slot.imm);
     as_.and_(kScratch1, kRegs[slot.src]);
-    as_.mov(kScratch0, state_field(offsets::kCtx));
-    as_.mov(x86::ptr(kScratch0, slot.off, slot.dst), low(kScratch1, slot.dst));
+    as_.mov(host_field(exec::kHostCtxReg, slot.off, slot.dst), low(kScratch1, slot.dst));
 }
 
 void Emitter::packet_len(const Slot& slot) {
     const x86::Gp dst = kRegs[slot.dst];
-    as_.mov(kScratch0, state_field(offsets::kPacket));
-    as_.mov(dst, x86::ptr(kScratch0, offsetof(Packet, data_end), 8));
-    as_.sub(dst, x86::ptr(kScratch0, offsetof(Packet, data), 8));
+    as_.mov(dst, host_field(exec::kPacketReg, offsetof(Packet, data_end), 8));
+    as_.sub(dst, host_field(exec::kPacketReg, offsetof(Packet, data), 8));
     if (slot.off != 0) {
         as_.shr(dst, slot.off);
     }

@@ -20,6 +20,10 @@ class Emitter {
 
     /// Where subprograms begin, in the order of Code::subprogs.
     [[nodiscard]] std::span<const asmjit::Label> entries() const { return entries_; }
+    /// Where runs and tail calls enter the program.
+    [[nodiscard]] const asmjit::Label& run_entry() const { return run_entry_; }
+    /// The program as a C function of its context; invalid if it is none (Code::native_leaf).
+    [[nodiscard]] const asmjit::Label& leaf_entry() const { return leaf_entry_; }
 
   private:
     using Slot = exec::Slot;
@@ -50,6 +54,7 @@ class Emitter {
     void prologue(bool is_entry);
     void clear_stack();
     void epilogue();
+    void emit_leaf_entries();
     void emit_rare();
     void begin_block();
     void emit(const Slot& slot);
@@ -79,6 +84,7 @@ class Emitter {
     /// The address goes to kScratch0.
     void check_window(unsigned base, std::int32_t off, unsigned size, const Label& rare);
     x86::Mem atomic_address(unsigned base, unsigned size, const Slot& slot);
+    x86::Mem host_field(unsigned base, std::int32_t off, unsigned size);
     x86::Mem plain_address(unsigned base, std::int32_t off, unsigned size);
     void load_packet(const Slot& slot, bool is_indirect);
     void ordered_load(unsigned size, const Slot& slot);
@@ -106,9 +112,13 @@ class Emitter {
     x86::Assembler as_;
     const bool checks_;
     const Cpu cpu_;
+    bool is_leaf_ = false;  // nothing is called: kState holds the host's context object
+    bool uses_ctx_ = false; // is there a rewritten context access?
     bool has_tail_calls_ = false;
     bool calls_entry_ = false; // is there a call to the entry function?
     std::vector<Label> entries_;
+    Label run_entry_;
+    Label leaf_entry_;
     Label inner_entry_;         // of the entry function, for calls from within
     std::vector<Label> labels_; // by slot; invalid: no jump goes there
     std::vector<bool> leads_;   // by slot: a block begins there

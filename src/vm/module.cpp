@@ -33,17 +33,17 @@ class CpuLease {
 
 RunResult refused(const Program& program, std::string reason) {
     RunResult result;
-    result.fault = Fault{.kind = FaultKind::BadCtxAccess,
-                         .memory_class = MemoryClass::Ctx,
-                         .insn = 0,
-                         .prog = program.name,
-                         .message = std::move(reason),
-                         .where = std::nullopt};
+    result.fault = std::make_shared<Fault>(Fault{.kind = FaultKind::BadCtxAccess,
+                                                 .memory_class = MemoryClass::Ctx,
+                                                 .insn = 0,
+                                                 .prog = program.name,
+                                                 .message = std::move(reason),
+                                                 .where = std::nullopt});
     return result;
 }
 
-RunResult run(const vm::ModuleState& module, const exec::Code& code, exec::RunInput input,
-              const RunOptions& options) {
+[[gnu::noinline]] RunResult run_with_state(const vm::ModuleState& module, const exec::Code& code,
+                                           exec::RunInput input, const RunOptions& options) {
     if (options.cpu >= std::int32_t(module.cpu_slots->count())) {
         return refused(code.program, fmt::format("cpu {} does not exist, the Vm has {}",
                                                  options.cpu, module.cpu_slots->count()));
@@ -55,6 +55,15 @@ RunResult run(const vm::ModuleState& module, const exec::Code& code, exec::RunIn
     input.watch = options.watch;
     return code.native != nullptr && input.watch == nullptr ? jit::run(code, input)
                                                             : interp::run(code, input);
+}
+
+// Most of the time of a small program goes into the state of its run, unless it needs none.
+inline RunResult run(const vm::ModuleState& module, const exec::Code& code,
+                     const exec::RunInput& input, const RunOptions& options) {
+    if (code.native_leaf != nullptr && options.watch == nullptr && options.cpu < 0) {
+        return {.r0 = code.native_leaf(input.ctx)};
+    }
+    return run_with_state(module, code, input, options);
 }
 
 } // namespace
@@ -72,7 +81,7 @@ Engine Executable::engine() const {
 }
 
 RunResult Executable::run(XdpCtx& ctx, const RunOptions& options) const {
-    if (program().type != ProgType::Xdp) {
+    if (program().type != ProgType::Xdp) [[unlikely]] {
         return refused(program(), fmt::format("program \"{}\" is {}, not xdp", program().name,
                                               name_of(program().type)));
     }

@@ -29,10 +29,10 @@ bool is_accepted(const Object& object) {
 class Runner {
   public:
     /// The first fault on any of the inputs; none as well if it cannot be loaded.
-    std::optional<Fault> fault_of(const Object& object, std::span<const Input> inputs) {
+    std::shared_ptr<const Fault> fault_of(const Object& object, std::span<const Input> inputs) {
         const auto module = vm_.load(object);
         if (!module) {
-            return std::nullopt;
+            return nullptr;
         }
         for (const Input& input : inputs) {
             const RunResult result = run_soundness(module->programs().front(), *module, input);
@@ -40,7 +40,7 @@ class Runner {
                 return result.fault;
             }
         }
-        return std::nullopt;
+        return nullptr;
     }
 
     std::optional<std::uint64_t> result_of(const Lines& lines, const Input& input) {

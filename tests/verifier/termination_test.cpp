@@ -150,7 +150,7 @@ class Runner {
     }
 
   private:
-    std::optional<Fault> run(const Module& module, const Input& input, const RunOptions& options) {
+    std::shared_ptr<const Fault> run(const Module& module, const Input& input, const RunOptions& options) {
         const std::uint32_t key = 0;
         EXPECT_TRUE(module.maps()[0]->write(std::as_bytes(std::span(&key, 1)), input));
         std::array<std::byte, 640> buffer{};
