@@ -84,6 +84,12 @@ struct ModuleState;
 struct LoadedProgram;
 } // namespace vm
 
+/// What an insn has become, in words: for reading.
+struct ListedInsn {
+    std::uint32_t insn = 0; ///< slot; the number of slots for what belongs to no insn
+    std::vector<std::string> lines{};
+};
+
 /// A program ready to run: immutable, cheap to copy, safe to run from many threads at once. It
 /// keeps its module's maps alive. run() allocates nothing.
 class Executable {
@@ -91,6 +97,13 @@ class Executable {
     [[nodiscard]] const Program& program() const;
     [[nodiscard]] ExecMode mode() const;
     [[nodiscard]] Engine engine() const;
+    /// Bytes of machine code; 0 with Engine::Interp.
+    [[nodiscard]] std::size_t code_bytes() const;
+
+    /// What the engine gets: references resolved, context accesses of verified programs rewritten.
+    [[nodiscard]] std::vector<ListedInsn> xlated() const;
+    /// Machine code in Intel's syntax. Errors: Errc::Unsupported with Engine::Interp.
+    [[nodiscard]] Expected<std::vector<ListedInsn>> jited() const;
 
     /// Runs an XDP program. Errors of use (another program type) end as FaultKind::BadCtxAccess.
     RunResult run(XdpCtx& ctx, const RunOptions& options = {}) const;
@@ -147,7 +160,9 @@ class Vm {
 
     /// Functions that programs loaded from now on may call.
     [[nodiscard]] HelperTable& helpers() { return helpers_; }
+    [[nodiscard]] const HelperTable& helpers() const { return helpers_; }
     [[nodiscard]] ProgTypeTable& prog_types() { return prog_types_; }
+    [[nodiscard]] const ProgTypeTable& prog_types() const { return prog_types_; }
     [[nodiscard]] const VmOptions& options() const { return options_; }
 
     /// Creates the maps of `object` and prepares its programs to run in the mode of the options.

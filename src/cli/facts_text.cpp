@@ -44,7 +44,9 @@ void add_program(const Object& object, const Facts& facts, std::string& out) {
                        fmt::join(helpers, ", "), fmt::join(facts.ctx_fields, ", "));
 }
 
-std::string line_of(const Object& object, const InsnFacts& facts) {
+} // namespace
+
+std::string insn_facts_text(const Object& object, const InsnFacts& facts) {
     std::vector<std::string> known;
     for (unsigned r = 0; r < kFramePointer; ++r) {
         if ((facts.live >> r & 1) != 0 && facts.regs[r].kind != ValueKind::Unknown) {
@@ -56,8 +58,6 @@ std::string line_of(const Object& object, const InsnFacts& facts) {
     }
     return fmt::format("{}", fmt::join(known, " "));
 }
-
-} // namespace
 
 std::string describe(const Object& object, const ValueFact& fact) {
     if (fact.kind == ValueKind::Number) {
@@ -96,7 +96,8 @@ std::string facts_text(const Object& object, const Program& program, const Facts
         }
         const LineInfo* line = program.line_of(at);
         if (line != nullptr && line != last) {
-            out += style.quiet(fmt::format("  ; {}:{}: {}", line->file, line->line, line->text)) + "\n";
+            out += style.quiet(fmt::format("  ; {}:{}: {}", line->file, line->line, line->text)) +
+                   "\n";
             last = line;
         }
         const std::string_view edge = insn.may_jump && !insn.may_fall_through   ? "  [always]"
@@ -104,7 +105,7 @@ std::string facts_text(const Object& object, const Program& program, const Facts
                                                                                 : "";
         out += fmt::format("{:5}: {:<38}{} {}\n", at, disassemble_at(program.insns, at),
                            insn.is_reachable ? edge : "  [dead]",
-                           style.quiet(line_of(object, insn)));
+                           style.quiet(insn_facts_text(object, insn)));
     }
     return out;
 }

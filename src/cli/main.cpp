@@ -2,6 +2,7 @@
 #include "cli/cmd_asm.hpp"
 #include "cli/cmd_conformance.hpp"
 #include "cli/cmd_disasm.hpp"
+#include "cli/cmd_dump.hpp"
 #include "cli/cmd_info.hpp"
 #include "cli/cmd_run.hpp"
 #include "cli/cmd_verify.hpp"
@@ -117,6 +118,31 @@ Action add_disasm(CLI::App& app, CLI::App*& command) {
     return [options](const Style& style) { return disasm_command(*options, style); };
 }
 
+Action add_dump(CLI::App& app, CLI::App*& command) {
+    command = add_command(app, "dump", "Show what engines make of a program",
+                          "ebpfvm dump jited xdp_count.bpf.o --source");
+    auto options = std::make_shared<DumpCommand>();
+    const std::map<std::string, DumpForm> forms = {{"xlated", DumpForm::Xlated},
+                                                   {"jited", DumpForm::Jited}};
+    command->add_option("FORM", options->form, "xlated: rewritten insns; jited: machine code")
+        ->required()
+        ->transform(CLI::CheckedTransformer(forms).description(""))
+        ->type_name("xlated|jited");
+    command->add_option("OBJ", options->object, "ELF object, bpft text or bytecode")
+        ->required()
+        ->type_name("");
+    command->add_option("--prog", options->prog, "program by name or section; default: the first")
+        ->type_name("NAME");
+    command->add_option("--type", options->type, "type of programs whose section says nothing")
+        ->type_name("TYPE");
+    auto* checked = command->add_flag("--checked", options->is_checked,
+                                      "with the checks for programs that nobody has verified");
+    command->add_flag("--source", options->with_source, "show source lines");
+    command->add_flag("--facts", options->with_facts, "show what the verifier knows at each insn")
+        ->excludes(checked);
+    return [options](const Style& style) { return dump_command(*options, style); };
+}
+
 Action add_asm(CLI::App& app, CLI::App*& command) {
     command = add_command(app, "asm", "Translate text to bytecode",
                           "ebpfvm asm program.s -o program.bin");
@@ -196,8 +222,9 @@ Action add_verify(CLI::App& app, CLI::App*& command) {
     command->add_flag_callback(
         "--no-table", [options] { options->has_table = false; }, "only tell what is wrong");
     command->add_flag("--facts", options->options.facts, "show what is known at each insn");
-    command->add_option("--observe", options->observe,
-                        "run accepted programs on random inputs for N insns, and check the facts")
+    command
+        ->add_option("--observe", options->observe,
+                     "run accepted programs on random inputs for N insns, and check the facts")
         ->type_name("N");
     command->add_option("--repeat", options->repeat, "verify N times, the fastest counts")
         ->type_name("N")
@@ -257,7 +284,8 @@ int cli_main(int argc, char** argv) {
         ->type_name("WHEN");
 
     std::map<const CLI::App*, Action> actions;
-    for (const auto add : {add_run, add_disasm, add_asm, add_info, add_verify, add_conformance}) {
+    for (const auto add :
+         {add_run, add_disasm, add_dump, add_asm, add_info, add_verify, add_conformance}) {
         CLI::App* command = nullptr;
         Action action = add(app, command);
         actions.emplace(command, std::move(action));

@@ -83,6 +83,7 @@ void Emitter::run() {
     for (std::size_t i = 0; i < code_.subprogs.size(); ++i) {
         emit_subprog(i);
     }
+    note(code_.slots.size());
     emit_leaf_entries();
     emit_rare();
 }
@@ -196,6 +197,7 @@ void Emitter::emit_subprog(std::size_t index) {
     end_ = index + 1 < code_.subprogs.size() ? code_.subprogs[index + 1] : code_.slots.size();
     frame_ = shape_of(index);
     exit_ = as_.newLabel();
+    note(code_.subprogs[index]);
     const Label body = as_.newLabel();
     if (index == 0 && checks_ && calls_entry_) {
         as_.bind(inner_entry_);
@@ -206,6 +208,7 @@ void Emitter::emit_subprog(std::size_t index) {
     prologue(index == 0);
     as_.bind(body);
     for (at_ = code_.subprogs[index]; at_ < end_; at_ += slots_of(code_.slots[at_])) {
+        note(at_);
         if (labels_[at_].isValid()) {
             as_.bind(labels_[at_]);
         }
@@ -435,6 +438,28 @@ void Emitter::emit_rare() {
     as_.bind(leave_);
     as_.mov(x86::rsp, state_field(offsets::kStackPointer));
     as_.ret();
+}
+
+Expected<std::vector<SlotCode>> list_baseline(const exec::Code& code, const Cpu& cpu) {
+    asmjit::CodeHolder holder;
+    asmjit::StringLogger logger;
+    logger.addFlags(asmjit::FormatFlags::kHexImms | asmjit::FormatFlags::kHexOffsets);
+    holder.init(asmjit::Environment::host());
+    holder.setLogger(&logger);
+    Emitter emitter(code, holder, cpu);
+    std::vector<SlotCode> listing;
+    emitter.watch([&](std::size_t slot) {
+        if (!listing.empty()) {
+            listing.back().text.assign(logger.data(), logger.dataSize());
+        }
+        logger.clear();
+        listing.push_back({std::uint32_t(slot), {}});
+    });
+    emitter.run();
+    if (!listing.empty()) {
+        listing.back().text.assign(logger.data(), logger.dataSize());
+    }
+    return listing;
 }
 
 Expected<void> compile_baseline(exec::Code& code, const std::shared_ptr<CodeMemory>& memory,

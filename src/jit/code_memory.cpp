@@ -52,6 +52,10 @@ Expected<std::shared_ptr<CodeMemory>> make_code_memory() {
     return memory;
 }
 
+std::size_t code_bytes(const exec::Code& code) {
+    return code.native != nullptr ? native_of(code).size : 0;
+}
+
 RunResult run(const exec::Code& code, const exec::RunInput& input) {
     exec::RunState state(code, input);
     state.native.insns_left = std::int64_t(input.insn_budget);

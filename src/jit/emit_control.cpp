@@ -156,8 +156,12 @@ void Emitter::call_helper(const Slot& slot) {
         as_.mov(kRegs[i + 1], state_field(offsets::kCtx));
         as_.bind(is_null);
     }
-    as_.mov(kScratch0, std::uint64_t(reinterpret_cast<std::uintptr_t>(helper.data.get())));
-    as_.mov(state_field(offsets::kData), kScratch0);
+    if (helper.data != nullptr) {
+        as_.mov(kScratch0, std::uint64_t(reinterpret_cast<std::uintptr_t>(helper.data.get())));
+        as_.mov(state_field(offsets::kData), kScratch0);
+    } else {
+        as_.mov(state_field(offsets::kData), 0);
+    }
     as_.mov(kFirstArg, kState);
     call_address(address_of(helper.fn));
     as_.cmp(state_field(offsets::kAbortReason), 0);

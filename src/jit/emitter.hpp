@@ -6,6 +6,7 @@
 #include "jit/abi.hpp"
 #include "jit/jit.hpp"
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -17,6 +18,9 @@ class Emitter {
 
     /// Emits the whole program.
     void run();
+    /// Calls `note(slot)` before the code of each slot, and with the number of slots before what
+    /// belongs to none.
+    void watch(std::function<void(std::size_t)> note) { note_ = std::move(note); }
 
     /// Where subprograms begin, in the order of Code::subprogs.
     [[nodiscard]] std::span<const asmjit::Label> entries() const { return entries_; }
@@ -108,7 +112,14 @@ class Emitter {
     [[nodiscard]] bool goes_back(const Slot& slot) const { return slot.off < 0; }
     void call_address(const void* function);
 
+    void note(std::size_t slot) const {
+        if (note_) {
+            note_(slot);
+        }
+    }
+
     const exec::Code& code_;
+    std::function<void(std::size_t)> note_{};
     x86::Assembler as_;
     const bool checks_;
     const Cpu cpu_;

@@ -4,6 +4,8 @@
 #include "exec/run_state.hpp"
 
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace ebpfvm::jit {
 
@@ -26,6 +28,18 @@ struct Cpu {
 [[nodiscard]] Expected<void> compile_baseline(exec::Code& code,
                                               const std::shared_ptr<CodeMemory>& memory,
                                               const Cpu& cpu = Cpu::host());
+
+/// Bytes of machine code; 0 if `code` has not been compiled.
+[[nodiscard]] std::size_t code_bytes(const exec::Code& code);
+
+/// The machine code that compile_baseline() makes, in Intel's syntax, by slot; what belongs to none
+/// has the number of slots.
+struct SlotCode {
+    std::uint32_t slot = 0;
+    std::string text{}; ///< lines
+};
+[[nodiscard]] Expected<std::vector<SlotCode>> list_baseline(const exec::Code& code,
+                                                            const Cpu& cpu = Cpu::host());
 
 /// Runs code that has been compiled. RunInput::watch is not called; insns_executed is 0 for
 /// verified code.

@@ -1,5 +1,6 @@
 // Module and Executable: handles on a loaded object.
 #include "ebpfvm/vm.hpp"
+#include "exec/slot_text.hpp"
 #include "interp/interp.hpp"
 #include "jit/jit.hpp"
 #include "maps/prog_array_map.hpp"
@@ -7,6 +8,8 @@
 #include "vm/module_state.hpp"
 
 #include <fmt/ranges.h>
+
+#include <sstream>
 
 namespace ebpfvm {
 namespace {
@@ -78,6 +81,38 @@ ExecMode Executable::mode() const {
 
 Engine Executable::engine() const {
     return program_->code->native != nullptr ? Engine::Baseline : Engine::Interp;
+}
+
+std::size_t Executable::code_bytes() const {
+    return jit::code_bytes(*program_->code);
+}
+
+std::vector<ListedInsn> Executable::xlated() const {
+    const exec::Code& code = *program_->code;
+    std::vector<ListedInsn> listing;
+    for (std::size_t at = 0; at < code.slots.size();) {
+        listing.push_back({std::uint32_t(at), {exec::to_text(code, at)}});
+        const bool is_wide = code.program.insns[at].code == 0x18; // lddw
+        at += is_wide ? 2 : 1;
+    }
+    return listing;
+}
+
+Expected<std::vector<ListedInsn>> Executable::jited() const {
+    if (engine() == Engine::Interp) {
+        return fail(Errc::Unsupported, "program \"{}\" is interpreted", program().name);
+    }
+    TRY_ASSIGN(const auto listing, jit::list_baseline(*program_->code));
+    std::vector<ListedInsn> result;
+    for (const jit::SlotCode& part : listing) {
+        ListedInsn insn{part.slot, {}};
+        std::istringstream lines(part.text);
+        for (std::string line; std::getline(lines, line);) {
+            insn.lines.push_back(std::move(line));
+        }
+        result.push_back(std::move(insn));
+    }
+    return result;
 }
 
 RunResult Executable::run(XdpCtx& ctx, const RunOptions& options) const {

@@ -18,6 +18,14 @@ Expected<void> compile_baseline(exec::Code&, const std::shared_ptr<CodeMemory>&,
     return fail(Errc::Unsupported, "there is no JIT compiler for this machine");
 }
 
+std::size_t code_bytes(const exec::Code&) {
+    return 0;
+}
+
+Expected<std::vector<SlotCode>> list_baseline(const exec::Code&, const Cpu&) {
+    return fail(Errc::Unsupported, "there is no JIT compiler for this machine");
+}
+
 RunResult run(const exec::Code&, const exec::RunInput&) {
     return {}; // no code was ever compiled
 }

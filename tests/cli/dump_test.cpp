@@ -1,0 +1,53 @@
+#include "command.hpp"
+
+namespace ebpfvm::cli {
+namespace {
+
+const std::string kTrim = std::string(EBPFVM_BPF_DIR) + "/xdp_trim.bpf.o";
+
+TEST(Dump, XlatedShowsTheHostsStruct) {
+    const Output output = ebpfvm_command({"dump", "xlated", kTrim});
+    EXPECT_EQ(output.exit_code, 0) << output.err;
+    EXPECT_CONTAINS(output.out, "; xdp_trim: xdp, 42 insns\n");
+    EXPECT_CONTAINS(output.out, "    0: r2 = *(u64 *)(packet +16)\n");
+    EXPECT_CONTAINS(output.out, "call xdp_adjust_tail\n");
+    EXPECT_CONTAINS(output.out, "; \".bss\" +0\n");
+}
+
+TEST(Dump, CheckedProgramsKeepTheirContext) {
+    const Output output = ebpfvm_command({"dump", "xlated", kTrim, "--checked"});
+    EXPECT_CONTAINS(output.out, "with checks\n");
+    EXPECT_CONTAINS(output.out, "    0: r2 = *(u32 *)(r1 +0)\n");
+}
+
+TEST(Dump, JitedShowsMachineCodeInsnByInsn) {
+    const Output output = ebpfvm_command({"dump", "jited", kTrim, "--source", "--facts"});
+    EXPECT_EQ(output.exit_code, 0) << output.err;
+    EXPECT_CONTAINS(output.out, "bytes of machine code\n");
+    EXPECT_CONTAINS(output.out, "xdp_trim.bpf.c:17: if (len < MIN_LEN) {\n"
+                                "3: if r3 > 59 goto +13    ; r1=ctx\n"
+                                "        cmp rcx, 0x3B\n"
+                                "        ja ");
+    EXPECT_CONTAINS(output.out, "behind the program\n");
+}
+
+TEST(Dump, RefusesWhatItCannotShow) {
+    const TempDir dir;
+    const std::string unsafe =
+        dir.file("unsafe.bin", bytecode("r2 = *(u32 *)(r1 +0)\nr0 = *(u8 *)(r2 +0)\nexit\n"));
+    for (const std::vector<std::string>& arguments :
+         {std::vector<std::string>{"dump", "ir", kTrim},
+          {"dump", "jited", "no/such/file"},
+          {"dump", "jited", kTrim, "--prog", "nope"},
+          {"dump", "jited"},
+          {"dump", "jited", unsafe, "--type", "xdp"},
+          {"dump", "jited", kTrim, "--checked", "--facts"}}) {
+        const Output output = ebpfvm_command(arguments);
+        EXPECT_EQ(output.exit_code, 2) << arguments.back();
+        EXPECT_TRUE(output.err.starts_with("ebpfvm: error: ")) << output.err;
+        EXPECT_EQ(output.out, "");
+    }
+}
+
+} // namespace
+} // namespace ebpfvm::cli
