@@ -53,6 +53,7 @@ class Rewriter {
 
     Expected<void> run() {
         code_.is_verified = true;
+        code_.clears_stack = program_.may_read_unwritten_stack();
         std::ranges::transform(code_.subprogs, code_.stacks.begin(),
                                [this](std::uint32_t first) { return stack_of(first); });
         for (at_ = 0; at_ < code_.slots.size(); at_ += insn().slots) {
@@ -79,7 +80,8 @@ class Rewriter {
             name_ctx_args();
             return {};
         case Shape::CallLocal:
-            slot().imm = stack_of(std::size_t(isa::target_of(insn(), at_)));
+            slot().imm =
+                !code_.clears_stack ? 0 : stack_of(std::size_t(isa::target_of(insn(), at_)));
             return {};
         default: // no other insn depends on the context or on frames
             return {};

@@ -3,8 +3,8 @@
 #include "interp/interp.hpp"
 
 #include "exec/calls.hpp"
-#include "interp/dispatch.hpp"
 #include "exec/memory.hpp"
+#include "interp/dispatch.hpp"
 #include "isa/semantics.hpp"
 #include "support/assert.hpp"
 
@@ -73,7 +73,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
     r[10] = frame_top = state.frame_top(0);
     r[kHostCtxReg] = reinterpret_cast<std::uintptr_t>(state.ctx_);
     r[kPacketReg] = reinterpret_cast<std::uintptr_t>(state.packet);
-    state.clear_frame(0, entry.stacks.front());
+    state.clear_frame(0, entry.clears_stack ? entry.stacks.front() : 0);
 
 // Transfers control to `slot`, which ends a straight line of insns.
 #define VM_JUMP(slot)                                                                              \
@@ -299,7 +299,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
             if constexpr (kMode.checks) {
                 std::fill_n(r, kFramePointer, 0);
             }
-            state.clear_frame(state.depth, target->stacks.front());
+            state.clear_frame(state.depth, target->clears_stack ? target->stacks.front() : 0);
             r[1] = state.ctx_address;
             segment = target->slots.data();
             VM_AT(segment);

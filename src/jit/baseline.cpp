@@ -169,6 +169,9 @@ void Emitter::prologue(bool is_entry) {
 
 // Programs never see what was there.
 void Emitter::clear_stack() {
+    if (!code_.clears_stack) {
+        return;
+    }
     const std::uint32_t bytes = checks_ ? std::uint32_t(exec::kStackSize) : frame_.stack;
     if (bytes >= 16) {
         as_.xorps(x86::xmm0, x86::xmm0);

@@ -29,16 +29,20 @@ class VerifiedProgram {
     [[nodiscard]] bool accesses_ctx(std::size_t slot) const { return accesses_ctx_[slot]; }
     /// Ascending by first slot.
     [[nodiscard]] const std::vector<SubprogStack>& stacks() const { return stacks_; }
+    /// May it read stack that it never wrote, and so has to be cleared?
+    [[nodiscard]] bool may_read_unwritten_stack() const { return may_read_unwritten_stack_; }
 
   private:
     friend class verifier::Seal;
     VerifiedProgram(const Program& program, std::vector<bool> accesses_ctx,
-                    std::vector<SubprogStack> stacks)
-        : program_(program), accesses_ctx_(std::move(accesses_ctx)), stacks_(std::move(stacks)) {}
+                    std::vector<SubprogStack> stacks, bool may_read_unwritten_stack)
+        : program_(program), accesses_ctx_(std::move(accesses_ctx)), stacks_(std::move(stacks)),
+          may_read_unwritten_stack_(may_read_unwritten_stack) {}
 
     Program program_;
     std::vector<bool> accesses_ctx_;
     std::vector<SubprogStack> stacks_;
+    bool may_read_unwritten_stack_;
 };
 
 } // namespace ebpfvm::prog

@@ -188,8 +188,15 @@ class Loader {
         options.helpers = &parts_.helpers;
         options.prog_types = &parts_.prog_types;
         options.facts = false;
+        // Hardly any program reads stack that it never wrote: if this one does not, nobody has to
+        // clear it, at every call.
         std::optional<prog::VerifiedProgram> verified;
-        const Report report = verifier::judge(object(), program, options, &verified);
+        const bool may_read_unwritten = std::exchange(options.allow_uninit_stack, false);
+        Report report = verifier::judge(object(), program, options, &verified);
+        if (!verified && may_read_unwritten) {
+            options.allow_uninit_stack = true;
+            report = verifier::judge(object(), program, options, &verified);
+        }
         if (!verified) {
             const Diagnostic& why = *report.diagnostic;
             Error error{.code = Errc::Rejected,
