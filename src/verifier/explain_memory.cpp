@@ -256,13 +256,23 @@ void Explainer::explain_stack() {
 }
 
 void Explainer::explain_uninit_stack() {
-    const std::uint32_t number = stack_pointer();
-    const Reg& pointer = reg(number);
-    if (pointer.type != RegType::Stack) {
+    if (!is_call()) {
+        (void)explain_unwritten(stack_pointer(), access());
         return;
     }
-    const MemAccess range =
-        is_call() ? MemAccess{.off = 0, .size = kMaxSlots * kSlotSize} : access();
+    for (std::uint32_t r = 1; r <= kMaxArgs; ++r) { // which argument was it?
+        if (explain_unwritten(r, {.off = 0, .size = kMaxSlots * kSlotSize})) {
+            return;
+        }
+    }
+}
+
+// Names the first bytes behind the pointer that were never written, if there are any.
+bool Explainer::explain_unwritten(std::uint32_t number, const MemAccess& range) {
+    const Reg& pointer = reg(number);
+    if (pointer.type != RegType::Stack) {
+        return false;
+    }
     const Frame& frame = state().frame(pointer.frame);
     const std::int64_t first = offset_range(pointer, range.off).min;
     std::int64_t begin = first;
@@ -274,10 +284,14 @@ void Explainer::explain_uninit_stack() {
     while (behind < end && !is_written(frame, behind)) {
         ++behind;
     }
+    if (begin >= end) {
+        return false;
+    }
     note(fmt::format("the bytes fp{}..fp{} were never written: a variable that is not set, or "
                      "padding between members",
                      begin, behind - 1));
     out_.help = "set all bytes of the variable first: `__builtin_memset(&key, 0, sizeof(key));`";
+    return true;
 }
 
 bool Explainer::is_written(const Frame& frame, std::int64_t off) {

@@ -63,6 +63,7 @@ class Explainer {
 
     // The stack.
     std::uint32_t stack_pointer() const;
+    bool explain_unwritten(std::uint32_t number, const MemAccess& range);
     void explain_stack();
     void explain_uninit_stack();
     static bool is_written(const Frame& frame, std::int64_t off);
