@@ -4,6 +4,8 @@
 #include "jit/native_code.hpp"
 #include "support/try.hpp"
 
+#include <algorithm>
+
 namespace ebpfvm::jit {
 namespace {
 
@@ -58,13 +60,14 @@ std::size_t code_bytes(const exec::Code& code) {
 
 RunResult run(const exec::Code& code, const exec::RunInput& input) {
     exec::RunState state(code, input);
-    state.native.insns_left = std::int64_t(input.insn_budget);
+    const std::uint64_t budget = std::min<std::uint64_t>(input.insn_budget, INT64_MAX);
+    state.native.insns_left = std::int64_t(budget);
     RunResult result;
     result.r0 =
         native_of(code).memory().enter()(&state, code.native, state.ctx_address, state.plain_size,
                                          state.frame_top(0) + exec::RunState::kPitch);
     if (!code.is_verified) {
-        result.insns_executed = input.insn_budget - std::uint64_t(state.native.insns_left);
+        result.insns_executed = budget - std::uint64_t(state.native.insns_left);
     }
     const bool held = state.release_refs();
     if (state.native.fault) [[unlikely]] {

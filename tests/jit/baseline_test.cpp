@@ -73,6 +73,21 @@ TEST(Baseline, AbortLeavesAllFramesAtOnce) {
     }
 }
 
+TEST(Baseline, AnyBudgetHolds) {
+    Vm vm;
+    const Executable program =
+        load(vm, object_of("r0 = 10\nloop: r0 += -1\nif r0 != 0 goto loop\nexit"))
+            .programs()
+            .front();
+    for (const std::uint64_t budget :
+         {~std::uint64_t{0}, std::uint64_t{1} << 63, std::uint64_t{22}}) {
+        const RunResult result = program.run(std::span<std::byte>(), {.insn_budget = budget});
+        EXPECT_FALSE(result.fault);
+        EXPECT_EQ(result.insns_executed, 22U);
+    }
+    EXPECT_TRUE(program.run(std::span<std::byte>(), {.insn_budget = 10}).fault);
+}
+
 MapSpec prog_array() {
     return {.name = "jumps",
             .type = MapType::ProgArray,
