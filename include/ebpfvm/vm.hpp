@@ -84,6 +84,13 @@ struct ModuleState;
 struct LoadedProgram;
 } // namespace vm
 
+/// What it took to make a program ready to run.
+struct LoadCost {
+    std::uint64_t verify_ns = 0;  ///< 0 in checked mode
+    std::uint64_t compile_ns = 0; ///< resolving references, and machine code
+    std::size_t code_bytes = 0;   ///< of machine code; 0 with Engine::Interp
+};
+
 /// What an insn has become, in words: for reading.
 struct ListedInsn {
     std::uint32_t insn = 0; ///< slot; the number of slots for what belongs to no insn
@@ -97,8 +104,7 @@ class Executable {
     [[nodiscard]] const Program& program() const;
     [[nodiscard]] ExecMode mode() const;
     [[nodiscard]] Engine engine() const;
-    /// Bytes of machine code; 0 with Engine::Interp.
-    [[nodiscard]] std::size_t code_bytes() const;
+    [[nodiscard]] const LoadCost& load_cost() const;
 
     /// What the engine gets: references resolved, context accesses of verified programs rewritten.
     [[nodiscard]] std::vector<ListedInsn> xlated() const;

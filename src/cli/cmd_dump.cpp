@@ -60,8 +60,8 @@ class Dump {
     void print_header(const Executable& executable) const {
         fmt::print("; {}: {}, {} insns", style_.heading(program_.name), name_of(program_.type),
                    program_.insns.size());
-        if (executable.code_bytes() != 0) {
-            fmt::print(", {} bytes of machine code", executable.code_bytes());
+        if (executable.load_cost().code_bytes != 0) {
+            fmt::print(", {} bytes of machine code", executable.load_cost().code_bytes);
         }
         fmt::print("{}\n", command_.is_checked ? ", with checks" : "");
     }

@@ -16,7 +16,7 @@ struct VerifyCommand {
     std::string program{}; ///< only this one; empty: all
     std::string type{};    ///< of programs whose section says nothing
     VerifierOptions options{};
-    unsigned repeat = 1; ///< the fastest run counts
+    unsigned repeat = 1;       ///< the fastest run counts
     std::uint64_t observe = 0; ///< insns to run and compare with the facts
     bool json = false;
     bool has_table = true;

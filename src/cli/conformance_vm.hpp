@@ -14,8 +14,8 @@ namespace ebpfvm::cli {
 [[nodiscard]] Vm make_conformance_vm();
 
 /// Loads `program` of `object` and runs it with r1 = memory, r2 = its size.
-[[nodiscard]] Expected<RunResult>
-run_conformance(Vm& vm, const Object& object, const Program& program, std::span<std::byte> memory,
-                Engine engine);
+[[nodiscard]] Expected<RunResult> run_conformance(Vm& vm, const Object& object,
+                                                  const Program& program,
+                                                  std::span<std::byte> memory, Engine engine);
 
 } // namespace ebpfvm::cli

@@ -1,5 +1,6 @@
 // The ebpfvm command: arguments to command structs, results to exit codes.
 #include "cli/cmd_asm.hpp"
+#include "cli/cmd_bench.hpp"
 #include "cli/cmd_conformance.hpp"
 #include "cli/cmd_disasm.hpp"
 #include "cli/cmd_dump.hpp"
@@ -102,6 +103,32 @@ Action add_run(CLI::App& app, CLI::App*& command) {
     command->add_flag("--trace", options->trace, "show what bpf_printk prints on stderr");
     command->add_flag("--json", options->json, "print one JSON object");
     return [options](const Style& style) { return run_command(*options, style); };
+}
+
+Action add_bench(CLI::App& app, CLI::App*& command) {
+    command = add_command(app, "bench", "Tell what a program costs to load and to run",
+                          "ebpfvm bench xdp_count.bpf.o --data packet.bin --engine baseline");
+    auto options = std::make_shared<BenchCommand>();
+    command->add_option("OBJ", options->object, "ELF object, bpft text or bytecode")
+        ->required()
+        ->type_name("");
+    command->add_option("--prog", options->prog, "program by name or section; default: the first")
+        ->type_name("NAME");
+    command->add_option("--type", options->type, "type of programs whose section says nothing")
+        ->type_name("TYPE");
+    auto* data = command->add_option("--data", options->data, "run on the bytes of this file")
+                     ->type_name("FILE");
+    command->add_option("--hex", options->hex, "run on these bytes")
+        ->type_name("\"AA BB\"")
+        ->excludes(data);
+    add_engine(*command, options->engine);
+    command->add_flag("--checked", options->is_checked,
+                      "with run-time checks, instead of verifying it");
+    command->add_option("--repeat", options->repeat, "runs; default: as many as fit into 0.2 s")
+        ->type_name("N")
+        ->check(at_least_one);
+    command->add_flag("--json", options->json, "print one JSON object");
+    return [options](const Style& style) { return bench_command(*options, style); };
 }
 
 Action add_disasm(CLI::App& app, CLI::App*& command) {
@@ -284,8 +311,8 @@ int cli_main(int argc, char** argv) {
         ->type_name("WHEN");
 
     std::map<const CLI::App*, Action> actions;
-    for (const auto add :
-         {add_run, add_disasm, add_dump, add_asm, add_info, add_verify, add_conformance}) {
+    for (const auto add : {add_run, add_bench, add_disasm, add_dump, add_asm, add_info, add_verify,
+                           add_conformance}) {
         CLI::App* command = nullptr;
         Action action = add(app, command);
         actions.emplace(command, std::move(action));

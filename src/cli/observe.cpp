@@ -1,5 +1,5 @@
-// Inputs: packets of random length and content, the first bytes often those of plausible headers; map
-// values are random where the host may write them.
+// Inputs: packets of random length and content, the first bytes often those of plausible headers;
+// map values are random where the host may write them.
 #include "cli/observe.hpp"
 
 #include "ebpfvm/fact_checker.hpp"

@@ -14,7 +14,8 @@ namespace ebpfvm::cli {
 namespace {
 
 constexpr std::string_view kUsage =
-    "Usage: ebpfvm-conformance-plugin [MEMORY] [--program HEX] [--elf] [--interpret|--jit] [--debug]\n"
+    "Usage: ebpfvm-conformance-plugin [MEMORY] [--program HEX] [--elf] [--interpret|--jit] "
+    "[--debug]\n"
     "Runs the program on stdin (hex bytes) with r1 = MEMORY (hex bytes), r2 = its size.\n"
     "Prints r0 in hex.\n"
     "Example: echo 'b7 00 00 00 02 00 00 00 95 00 00 00 00 00 00 00' | "
@@ -90,7 +91,8 @@ Expected<void> run_plugin(const PluginOptions& options) {
     }
     TRY_ASSIGN(auto memory, parse_hex(options.memory));
     Vm vm = make_conformance_vm();
-    TRY_ASSIGN(const RunResult result, run_conformance(vm, object, *program, memory, options.engine));
+    TRY_ASSIGN(const RunResult result,
+               run_conformance(vm, object, *program, memory, options.engine));
     if (result.fault) {
         return fail(Errc::InvalidInsn, "{}: {}", name_of(result.fault->kind),
                     result.fault->message);

@@ -169,7 +169,9 @@ class Loader {
                                       .helpers = &parts_.helpers,
                                       .variables = variables_,
                                       .externs = object().externs()};
-        auto code = options_.mode == ExecMode::Verified ? resolve_verified(program, bindings)
+        LoadCost cost;
+        const std::uint64_t start = monotonic_ns();
+        auto code = options_.mode == ExecMode::Verified ? resolve_verified(program, bindings, cost)
                                                         : exec::resolve(program, bindings);
         if (code && options_.engine == Engine::Baseline) {
             TRY(jit::compile_baseline(**code, parts_.code_memory));
@@ -179,11 +181,14 @@ class Loader {
             error.message = fmt::format("program \"{}\": {}", program.name, error.message);
             return std::unexpected(std::move(error));
         }
-        module_->programs.push_back({std::move(*code)});
+        cost.compile_ns = monotonic_ns() - start - cost.verify_ns;
+        cost.code_bytes = jit::code_bytes(**code);
+        module_->programs.push_back({std::move(*code), cost});
         return {};
     }
 
-    CodeOrError resolve_verified(const Program& program, const exec::Bindings& bindings) {
+    CodeOrError resolve_verified(const Program& program, const exec::Bindings& bindings,
+                                 LoadCost& cost) {
         VerifierOptions options = options_.verifier;
         options.helpers = &parts_.helpers;
         options.prog_types = &parts_.prog_types;
@@ -193,9 +198,11 @@ class Loader {
         std::optional<prog::VerifiedProgram> verified;
         const bool may_read_unwritten = std::exchange(options.allow_uninit_stack, false);
         Report report = verifier::judge(object(), program, options, &verified);
+        cost.verify_ns = report.stats.nanoseconds;
         if (!verified && may_read_unwritten) {
             options.allow_uninit_stack = true;
             report = verifier::judge(object(), program, options, &verified);
+            cost.verify_ns += report.stats.nanoseconds;
         }
         if (!verified) {
             const Diagnostic& why = *report.diagnostic;

@@ -63,7 +63,8 @@ RunResult refused(const Program& program, std::string reason) {
 // Most of the time of a small program goes into the state of its run, unless it needs none.
 inline RunResult run(const vm::ModuleState& module, const exec::Code& code,
                      const exec::RunInput& input, const RunOptions& options) {
-    if (code.native_leaf != nullptr && options.watch == nullptr && options.cpu < 0) {
+    const bool has_cpu = options.cpu < 0 || options.cpu < std::int32_t(module.cpu_slots->count());
+    if (code.native_leaf != nullptr && options.watch == nullptr && has_cpu) {
         return {.r0 = code.native_leaf(input.ctx)};
     }
     return run_with_state(module, code, input, options);
@@ -83,8 +84,8 @@ Engine Executable::engine() const {
     return program_->code->native != nullptr ? Engine::Baseline : Engine::Interp;
 }
 
-std::size_t Executable::code_bytes() const {
-    return jit::code_bytes(*program_->code);
+const LoadCost& Executable::load_cost() const {
+    return program_->cost;
 }
 
 std::vector<ListedInsn> Executable::xlated() const {

@@ -12,6 +12,7 @@ namespace ebpfvm::vm {
 
 struct LoadedProgram {
     std::shared_ptr<const exec::Code> code;
+    LoadCost cost{};
 };
 
 struct ModuleState {
