@@ -14,8 +14,8 @@ void expect_error(const std::vector<std::string>& arguments, const std::string& 
 }
 
 TEST(WrongInput, Usage) {
-    expect_error({}, "no command given, there are: run, disasm");
-    expect_error({"fly"}, "unknown command \"fly\", there are: run, disasm");
+    expect_error({}, "no command given, there are: run, bench");
+    expect_error({"fly"}, "unknown command \"fly\", there are: run, bench");
     expect_error({"run"}, "OBJ");
     expect_error({"run", "x.o", "--no-such"}, "--no-such");
     expect_error({"run", "x.o", "--pcap", "a", "--hex", "00"}, "--pcap");
