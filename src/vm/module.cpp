@@ -70,6 +70,16 @@ inline RunResult run(const vm::ModuleState& module, const exec::Code& code,
     return run_with_state(module, code, input, options);
 }
 
+// Apart, so that small programs do not pay for it.
+[[gnu::noinline]] RunResult run_xdp(const vm::ModuleState& module, const exec::Code& code,
+                                    XdpCtx& ctx, const RunOptions& options) {
+    const Program& program = code.program;
+    return program.type == ProgType::Xdp
+               ? run(module, code, {.ctx = &ctx, .packet = &ctx.packet}, options)
+               : refused(program, fmt::format("program \"{}\" is {}, not xdp", program.name,
+                                              name_of(program.type)));
+}
+
 } // namespace
 
 const Program& Executable::program() const {
@@ -117,11 +127,12 @@ Expected<std::vector<ListedInsn>> Executable::jited() const {
 }
 
 RunResult Executable::run(XdpCtx& ctx, const RunOptions& options) const {
-    if (program().type != ProgType::Xdp) [[unlikely]] {
-        return refused(program(), fmt::format("program \"{}\" is {}, not xdp", program().name,
-                                              name_of(program().type)));
+    const exec::Code& code = *program_->code;
+    if (code.native_leaf != nullptr && code.program.type == ProgType::Xdp &&
+        options.watch == nullptr && options.cpu < 0) {
+        return {.r0 = code.native_leaf(&ctx)};
     }
-    return ebpfvm::run(*module_, *program_->code, {.ctx = &ctx, .packet = &ctx.packet}, options);
+    return run_xdp(*module_, code, ctx, options);
 }
 
 RunResult Executable::run(SkbCtx& ctx, const RunOptions& options) const {
