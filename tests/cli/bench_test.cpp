@@ -1,4 +1,5 @@
 #include "command.hpp"
+#include "support/engines.hpp"
 
 namespace ebpfvm::cli {
 namespace {
@@ -11,7 +12,8 @@ constexpr const char* kLength = "r2 = *(u32 *)(r1 +0)\n"
 TEST(Bench, TellsAllCosts) {
     const TempDir dir;
     const auto length = dir.file("length.bin", bytecode(kLength));
-    for (const std::string engine : {"interp", "baseline"}) {
+    for (const Engine each : test::all_engines()) {
+        const std::string engine = test::name_of(each);
         const Output output = ebpfvm_command({"bench", length, "--type", "xdp", "--hex", "010203",
                                               "--engine", engine, "--repeat", "100", "--json"});
         EXPECT_EQ(output.exit_code, 0) << output.err;
@@ -27,12 +29,15 @@ TEST(Bench, TellsAllCosts) {
 TEST(Bench, ChecksIfAskedTo) {
     const TempDir dir;
     const auto unsafe = dir.file("unsafe.bin", bytecode("r0 = *(u8 *)(r1 +1)\nexit\n"));
-    const Output output =
-        ebpfvm_command({"bench", unsafe, "--hex", "0102", "--checked", "--repeat", "3"});
+    const Output output = ebpfvm_command(
+        {"bench", unsafe, "--hex", "0102", "--checked", "--repeat", "3", "--engine", "interp"});
     EXPECT_EQ(output.exit_code, 0) << output.err;
-    EXPECT_CONTAINS(output.out, "baseline, with checks\n  r0       2 (0x2)\n");
-    EXPECT_EQ(ebpfvm_command({"bench", unsafe, "--hex", "01", "--checked"}).exit_code, 3);
-    const Output refused = ebpfvm_command({"bench", unsafe, "--type", "xdp", "--hex", "01"});
+    EXPECT_CONTAINS(output.out, "interp, with checks\n  r0       2 (0x2)\n");
+    EXPECT_EQ(ebpfvm_command({"bench", unsafe, "--hex", "01", "--checked", "--engine", "interp"})
+                  .exit_code,
+              3);
+    const Output refused =
+        ebpfvm_command({"bench", unsafe, "--type", "xdp", "--hex", "01", "--engine", "interp"});
     EXPECT_EQ(refused.exit_code, 2);
     EXPECT_CONTAINS(refused.err, "[");
 }

@@ -53,7 +53,8 @@ TEST(ConformancePlugin, PrintsR0InHex) {
 TEST(ConformancePlugin, MemoryIsTheFirstArgument) {
     EXPECT_EQ(plugin({"aa bb"}, kFirstByte).out, "aa\n");
     EXPECT_EQ(plugin({"aa bb", "--interpret", "--program", kFirstByte}).out, "aa\n");
-    EXPECT_EQ(plugin({"aa bb", "--jit", "--program", kFirstByte}).out, "aa\n");
+    EXPECT_EQ(plugin({"aa bb", "--jit", "--program", kFirstByte}).out,
+              EBPFVM_HAS_JIT != 0 ? "aa\n" : "");
     const Output fault = plugin({}, kFirstByte);
     EXPECT_NE(fault.exit_code, 0);
     EXPECT_EQ(fault.out, "");

@@ -21,6 +21,9 @@ TEST(Dump, CheckedProgramsKeepTheirContext) {
 }
 
 TEST(Dump, JitedShowsMachineCodeInsnByInsn) {
+    if (EBPFVM_HAS_JIT == 0) {
+        GTEST_SKIP() << "no JIT in this build";
+    }
     const Output output = ebpfvm_command({"dump", "jited", kTrim, "--source", "--facts"});
     EXPECT_EQ(output.exit_code, 0) << output.err;
     EXPECT_CONTAINS(output.out, "bytes of machine code\n");

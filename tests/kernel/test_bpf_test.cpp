@@ -3,6 +3,7 @@
 #include "ebpfvm/object.hpp"
 #include "ebpfvm/vm.hpp"
 #include "support/bits.hpp"
+#include "support/engines.hpp"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -105,11 +106,11 @@ struct Failures {
 void run_cases(const std::vector<Case>& cases, std::atomic<std::size_t>& next, Failures& failures) {
     Vm vm;
     for (std::size_t i = next++; i < cases.size(); i = next++) {
-        for (const Engine engine : {Engine::Interp, Engine::Baseline}) {
+        for (const Engine engine : test::all_engines()) {
             if (const std::string why = run_case(vm, cases[i], engine); !why.empty()) {
                 const std::lock_guard lock(failures.mutex);
-                failures.texts.push_back(fmt::format("{}{}: {}", cases[i].name,
-                                                     engine == Engine::Baseline ? " (jit)" : "", why));
+                failures.texts.push_back(
+                    fmt::format("{}, {}: {}", cases[i].name, test::name_of(engine), why));
             }
         }
     }

@@ -1,6 +1,7 @@
 // Every file of tests/data/{run,fault} goes through assembler, disassembler, loader and
 // interpreter.
 #include "support/data_file.hpp"
+#include "support/engines.hpp"
 #include "support/host_functions.hpp"
 
 #include <gtest/gtest.h>
@@ -126,16 +127,13 @@ std::vector<std::filesystem::path> accepted_files() {
     return files;
 }
 
-constexpr Engine kEngines[] = {Engine::Interp, Engine::Baseline};
-
 std::string
 name_of_param(const testing::TestParamInfo<std::tuple<std::filesystem::path, Engine>>& info) {
-    return test_name(std::get<0>(info.param)) +
-           (std::get<1>(info.param) == Engine::Interp ? "_interp" : "_baseline");
+    return test_name(std::get<0>(info.param)) + "_" + name_of(std::get<1>(info.param));
 }
 
 auto on_all_engines(const std::vector<std::filesystem::path>& files) {
-    return testing::Combine(testing::ValuesIn(files), testing::ValuesIn(kEngines));
+    return testing::Combine(testing::ValuesIn(files), testing::ValuesIn(all_engines()));
 }
 
 INSTANTIATE_TEST_SUITE_P(Run, DataFiles, on_all_engines(data_files("run")), name_of_param);

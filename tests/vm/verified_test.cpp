@@ -1,4 +1,5 @@
 // Programs that the verifier has passed, run without checks: the same results as with them.
+#include "support/engines.hpp"
 #include "support/host_functions.hpp"
 
 #include <fmt/format.h>
@@ -371,8 +372,8 @@ TEST_P(Verified, RefusesHostFunctionsWithAnotherPrototypeThanTheKernels) {
         << module.error().message;
 }
 
-INSTANTIATE_TEST_SUITE_P(Interp, Verified, testing::Values(Engine::Interp));
-INSTANTIATE_TEST_SUITE_P(Baseline, Verified, testing::Values(Engine::Baseline));
+INSTANTIATE_TEST_SUITE_P(On, Verified, testing::ValuesIn(all_engines()),
+                         [](const auto& test) { return name_of(test.param); });
 
 } // namespace
 } // namespace ebpfvm::test

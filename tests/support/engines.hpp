@@ -1,0 +1,23 @@
+// The engines of this build, to run the same on all of them.
+#pragma once
+
+#include "ebpfvm/vm.hpp"
+
+#include <string>
+#include <vector>
+
+namespace ebpfvm::test {
+
+inline std::vector<Engine> all_engines() {
+    std::vector<Engine> engines{Engine::Interp};
+    if (EBPFVM_HAS_JIT != 0) {
+        engines.push_back(Engine::Baseline);
+    }
+    return engines;
+}
+
+inline std::string name_of(Engine engine) {
+    return engine == Engine::Interp ? "interp" : "baseline";
+}
+
+} // namespace ebpfvm::test
