@@ -7,6 +7,7 @@
 #include "ebpfvm/run.hpp"
 #include "ebpfvm/verifier.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -91,6 +92,8 @@ class Executable {
     [[nodiscard]] const Program& program() const;
     [[nodiscard]] ExecMode mode() const;
     [[nodiscard]] Engine engine() const;
+    /// Bytes of machine code, subprograms included; 0 if the interpreter runs it.
+    [[nodiscard]] std::size_t code_size() const;
 
     /// Runs an XDP program. Errors of use (another program type) end as FaultKind::BadCtxAccess.
     RunResult run(XdpCtx& ctx, const RunOptions& options = {}) const;

@@ -78,6 +78,7 @@ struct Code {
     bool is_verified = false;     ///< made by resolve_verified(): runs without checks
     const void* native = nullptr; ///< machine code of its entry, if a JIT has made any
     std::shared_ptr<const void> native_owner{};
+    std::size_t native_size = 0; ///< bytes of machine code
 };
 
 /// What a program refers to, already looked up.

@@ -407,11 +407,11 @@ Expected<void> compile_baseline(exec::Code& code, const std::shared_ptr<CodeMemo
                     asmjit::DebugUtils::errorAsString(errors.error()));
     }
     auto native = std::make_shared<NativeCode>(memory, base);
-    native->size = holder.codeSize();
     for (const asmjit::Label& entry : emitter.entries()) {
         native->subprogs.push_back(static_cast<const std::byte*>(base) + holder.labelOffset(entry));
     }
     code.native = native->subprogs.front();
+    code.native_size = holder.codeSize();
     code.native_owner = std::move(native);
     return {};
 }

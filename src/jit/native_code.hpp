@@ -39,7 +39,6 @@ class NativeCode {
     [[nodiscard]] CodeMemory& memory() const { return *memory_; }
 
     std::vector<const void*> subprogs; ///< machine code, in the order of Code::subprogs
-    std::size_t size = 0;              ///< bytes
 
   private:
     std::shared_ptr<CodeMemory> memory_;

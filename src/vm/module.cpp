@@ -71,6 +71,10 @@ Engine Executable::engine() const {
     return program_->code->native != nullptr ? Engine::Baseline : Engine::Interp;
 }
 
+std::size_t Executable::code_size() const {
+    return program_->code->native_size;
+}
+
 RunResult Executable::run(XdpCtx& ctx, const RunOptions& options) const {
     if (program().type != ProgType::Xdp) {
         return refused(program(), fmt::format("program \"{}\" is {}, not xdp", program().name,
