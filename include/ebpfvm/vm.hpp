@@ -7,6 +7,7 @@
 #include "ebpfvm/run.hpp"
 #include "ebpfvm/verifier.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>

@@ -76,6 +76,7 @@ TEST_P(DataFiles, GiveWhatTheyPromise) {
     }
     ASSERT_TRUE(module) << to_string(module.error());
     ASSERT_EQ(module->programs().front().engine(), engine());
+    EXPECT_EQ(module->programs().front().load_cost().code_bytes != 0, engine() != Engine::Interp);
     const RunResult result = run(module->programs().front(), data);
     if (!data.fault.empty()) {
         ASSERT_TRUE(result.fault) << "runs to its end, r0 = " << result.r0;
