@@ -6,6 +6,17 @@
 #include <chrono>
 
 namespace ebpfvm {
+namespace {
+
+// Where a run's numbers begin. The system is asked once per thread: it takes as long as a small
+// program.
+std::uint64_t seed_of_run() {
+    thread_local std::uint64_t next = random_seed();
+    next += 0xd134'2543'de82'ef95; // odd: goes through all values
+    return next != 0 ? next : 1;
+}
+
+} // namespace
 
 bool CallContext::grant(std::span<std::byte> memory, Access access) {
     return grant_ref(memory, access, nullptr);
@@ -46,7 +57,7 @@ std::uint64_t CallContext::now_ns() const {
 std::uint32_t CallContext::random_u32() {
     if (random_state_ == 0) {
         const std::uint64_t fixed = environment_ != nullptr ? environment_->random_seed : 0;
-        random_state_ = fixed != 0 ? fixed : random_seed();
+        random_state_ = fixed != 0 ? fixed : seed_of_run();
     }
     random_state_ += 0x9e37'79b9'7f4a'7c15;
     std::uint64_t mixed = random_state_;
