@@ -24,7 +24,9 @@ inline constexpr std::uint8_t kOpTailCall = isa::kOpCount;
 inline constexpr std::uint8_t kOpPacketLen = isa::kOpCount + 1;
 /// src and'ed with `imm`, stored as `dst` bytes at `off` of the host's context object.
 inline constexpr std::uint8_t kOpStoreWidened = isa::kOpCount + 2;
-inline constexpr unsigned kSlotOpCount = isa::kOpCount + 3;
+/// r0 = element *(u32 *)r2 of the array at `imm`, or null.
+inline constexpr std::uint8_t kOpArrayLookup = isa::kOpCount + 3;
+inline constexpr unsigned kSlotOpCount = isa::kOpCount + 4;
 
 /// Registers that no program has, for rewritten context accesses: the host's context object, and
 /// its Packet.
@@ -61,6 +63,13 @@ struct MapRegion {
     Map* map = nullptr;
 };
 
+/// An array map as lookups see it.
+struct ArrayLookup {
+    std::uint64_t begin = 0;  ///< address of element 0
+    std::uint32_t count = 0;  ///< elements
+    std::uint32_t stride = 0; ///< bytes from one to the next
+};
+
 /// Immutable and shared between threads. Keeps alive all that its slots point to.
 struct Code {
     Program program;
@@ -73,6 +82,7 @@ struct Code {
     std::vector<MapRegion> map_regions;            ///< ascending
     std::vector<maps::MapOfMaps*> maps_of_maps;    ///< among `maps`
     std::vector<Region> variables;                 ///< host variables it refers to
+    std::deque<ArrayLookup> array_lookups;         ///< slots point into it
     std::shared_ptr<const CtxLayout> ctx;
     bool needs_cpu = false;       ///< may see per-cpu memory or the CPU's number
     bool clears_stack = true;     ///< frames must be zero when they are entered
@@ -93,6 +103,9 @@ struct Bindings {
     /// By extern index: host memory of a variable (begin 0: a weak one that is absent).
     std::span<const Region> variables;
     std::span<const Extern> externs;
+    /// The built-in map_lookup_elem: calls of it need no call where the map is known. Null: they
+    /// do.
+    HelperFn lookup = nullptr;
 };
 
 /// Decodes and resolves `program`. Errors: those of isa::decode_program(), Errc::Unresolved for a

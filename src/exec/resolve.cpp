@@ -38,7 +38,7 @@ class Resolver {
         }
         std::ranges::sort(code_->map_regions, {}, &MapRegion::begin);
         if (verified != nullptr) {
-            TRY(rewrite_verified(*verified, decoded, *code_));
+            TRY(rewrite_verified(*verified, decoded, bindings_, *code_));
         }
         return std::move(code_);
     }

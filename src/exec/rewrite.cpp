@@ -4,6 +4,7 @@
 
 #include "isa/disasm.hpp"
 #include "prog/helper_protos.hpp"
+#include "support/bits.hpp"
 #include "support/try.hpp"
 
 #include <algorithm>
@@ -48,8 +49,9 @@ std::uint64_t mask_of(std::uint64_t bytes) {
 
 class Rewriter {
   public:
-    Rewriter(const prog::VerifiedProgram& program, const isa::DecodedProgram& insns, Code& code)
-        : program_(program), insns_(insns), code_(code) {}
+    Rewriter(const prog::VerifiedProgram& program, const isa::DecodedProgram& insns,
+             const Bindings& bindings, Code& code)
+        : program_(program), insns_(insns), bindings_(bindings), code_(code) {}
 
     Expected<void> run() {
         code_.is_verified = true;
@@ -75,7 +77,9 @@ class Rewriter {
             return program_.accesses_ctx(at_) ? store() : Expected<void>();
         case Shape::CallHelper:
             name_ctx_args();
-            return check_prototype();
+            TRY(check_prototype());
+            inline_lookup();
+            return {};
         case Shape::CallKfunc:
             name_ctx_args();
             return {};
@@ -109,6 +113,28 @@ class Rewriter {
                 slot().dst |= std::uint8_t(1U << i);
             }
         }
+    }
+
+    // A lookup in an array is arithmetic. The helper must be the built-in one: a host may have put
+    // its own there, to see lookups.
+    void inline_lookup() {
+        const auto& helper = *reinterpret_cast<const Helper*>(slot().imm);
+        const auto index = program_.call_map(at_);
+        if (helper.fn != bindings_.lookup || helper.fn == nullptr || !index) {
+            return;
+        }
+        Map& map = *bindings_.maps[*index];
+        constexpr std::uint32_t kMax = INT32_MAX; // what an immediate holds
+        if (map.spec().type != MapType::Array || map.cpus() != 1 ||
+            std::max(map.spec().max_entries, map.spec().value_size) > kMax - 7) {
+            return;
+        }
+        const ArrayLookup& lookup = code_.array_lookups.emplace_back(
+            ArrayLookup{.begin = reinterpret_cast<std::uintptr_t>(map.memory().data()),
+                        .count = map.spec().max_entries,
+                        .stride = round_up(map.spec().value_size, 8U)});
+        slot().op = kOpArrayLookup;
+        slot().imm = std::int64_t(reinterpret_cast<std::uintptr_t>(&lookup));
     }
 
     // The verifier goes by the kernel's prototypes, whatever function the host has put there.
@@ -236,6 +262,7 @@ class Rewriter {
 
     const prog::VerifiedProgram& program_;
     const isa::DecodedProgram& insns_;
+    const Bindings& bindings_;
     Code& code_;
     std::size_t at_ = 0;
 };
@@ -243,8 +270,9 @@ class Rewriter {
 } // namespace
 
 Expected<void> rewrite_verified(const prog::VerifiedProgram& program,
-                                const isa::DecodedProgram& insns, Code& code) {
-    return Rewriter(program, insns, code).run();
+                                const isa::DecodedProgram& insns, const Bindings& bindings,
+                                Code& code) {
+    return Rewriter(program, insns, bindings, code).run();
 }
 
 } // namespace ebpfvm::exec

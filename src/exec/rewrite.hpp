@@ -10,6 +10,7 @@ namespace ebpfvm::exec {
 /// much stack to clear. `code` holds the slots of `insns`, all else resolved. Errors: those of
 /// resolve_verified().
 [[nodiscard]] Expected<void> rewrite_verified(const prog::VerifiedProgram& program,
-                                              const isa::DecodedProgram& insns, Code& code);
+                                              const isa::DecodedProgram& insns,
+                                              const Bindings& bindings, Code& code);
 
 } // namespace ebpfvm::exec

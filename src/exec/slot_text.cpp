@@ -57,6 +57,9 @@ std::string to_text(const Code& code, std::size_t index) {
     case kOpStoreWidened:
         return fmt::format("*(u{} *)(host +{}) = r{} & {:#x}", 8 * slot.dst, slot.off, slot.src,
                            std::uint64_t(slot.imm));
+    case kOpArrayLookup:
+        return fmt::format("r0 = element of {}",
+                           map_at(code, reinterpret_cast<const ArrayLookup*>(slot.imm)->begin));
     default: // an insn
         break;
     }

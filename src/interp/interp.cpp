@@ -50,7 +50,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
 #define EBPFVM_LDPKT(name, ...) &&op_##name,
 #define EBPFVM_CONTROL(name, ...) &&op_##name,
 #include "ebpfvm/tables/insn.def"
-        &&op_tail_call, &&op_packet_len, &&op_store_widened};
+        &&op_tail_call, &&op_packet_len, &&op_store_widened, &&op_array_lookup};
     // clang-format on
 #endif
     RunState state(entry, input);
@@ -273,6 +273,13 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
         address = r[pc->src] & std::uint64_t(pc->imm);
         std::memcpy(static_cast<std::byte*>(state.ctx_) + pc->off, &address, pc->dst);
         VM_NEXT;
+
+        VM_CASE_EXTRA(kOpArrayLookup, op_array_lookup) {
+            const auto& array = *reinterpret_cast<const ArrayLookup*>(pc->imm);
+            const std::uint64_t key = load_as<std::uint32_t>(r[2]);
+            r[0] = key < array.count ? array.begin + key * array.stride : 0;
+            VM_NEXT;
+        }
 
         VM_CASE_EXTRA(kOpTailCall, op_tail_call) {
             if constexpr (kMode.checks) {

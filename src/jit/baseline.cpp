@@ -252,6 +252,9 @@ void Emitter::emit(const Slot& slot) {
     if (slot.op == exec::kOpStoreWidened) {
         return store_widened(slot);
     }
+    if (slot.op == exec::kOpArrayLookup) {
+        return array_lookup(slot);
+    }
     switch (Op(slot.op)) {
         // clang-format off
 #define EBPFVM_ALU(name, ...)                                                                      \

@@ -3,6 +3,7 @@
 #include "jit/emitter.hpp"
 #include "jit/thunks.hpp"
 
+#include <bit>
 #include <cstddef>
 
 namespace ebpfvm::jit {
@@ -146,6 +147,26 @@ void Emitter::packet_len(const Slot& slot) {
         as_.mov(kScratch0, slot.imm);
         as_.and_(dst, kScratch0);
     }
+}
+
+void Emitter::array_lookup(const Slot& slot) {
+    const auto& array = *reinterpret_cast<const exec::ArrayLookup*>(slot.imm);
+    const Label none = as_.newLabel();
+    const Label done = as_.newLabel();
+    as_.mov(x86::eax, x86::dword_ptr(kRegs[2]));
+    as_.cmp(x86::eax, array.count);
+    as_.jae(none);
+    if (std::has_single_bit(array.stride)) {
+        as_.shl(x86::rax, std::countr_zero(array.stride));
+    } else {
+        as_.imul(x86::rax, x86::rax, array.stride);
+    }
+    as_.mov(kScratch0, array.begin);
+    as_.add(x86::rax, kScratch0);
+    as_.jmp(done);
+    as_.bind(none);
+    as_.xor_(x86::eax, x86::eax);
+    as_.bind(done);
 }
 
 // The memory that an atomic operation works on; in checked mode it has been checked.

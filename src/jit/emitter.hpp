@@ -81,6 +81,7 @@ class Emitter {
     void store_value(unsigned size, const x86::Mem& at, const Slot& slot, bool is_imm);
     void store_widened(const Slot& slot);
     void packet_len(const Slot& slot);
+    void array_lookup(const Slot& slot);
     void atomic(isa::AluOp op, isa::Width width, const Slot& slot);
     void fetch(isa::AluOp op, isa::Width width, const Slot& slot);
     void exchange(isa::Width width, const Slot& slot);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,11 @@ class VerifiedProgram {
     /// Does the load or store in this slot go to the context? If so, through a pointer to its
     /// start.
     [[nodiscard]] bool accesses_ctx(std::size_t slot) const { return accesses_ctx_[slot]; }
+    /// The map, by index, that the helper called in this slot always gets; nothing if it is not one
+    /// of the object's, or not always the same.
+    [[nodiscard]] std::optional<std::uint32_t> call_map(std::size_t slot) const {
+        return call_map_[slot];
+    }
     /// Ascending by first slot.
     [[nodiscard]] const std::vector<SubprogStack>& stacks() const { return stacks_; }
     /// May it read stack that it never wrote, and so has to be cleared?
@@ -35,12 +41,14 @@ class VerifiedProgram {
   private:
     friend class verifier::Seal;
     VerifiedProgram(const Program& program, std::vector<bool> accesses_ctx,
+                    std::vector<std::optional<std::uint32_t>> call_map,
                     std::vector<SubprogStack> stacks, bool may_read_unwritten_stack)
-        : program_(program), accesses_ctx_(std::move(accesses_ctx)), stacks_(std::move(stacks)),
-          may_read_unwritten_stack_(may_read_unwritten_stack) {}
+        : program_(program), accesses_ctx_(std::move(accesses_ctx)), call_map_(std::move(call_map)),
+          stacks_(std::move(stacks)), may_read_unwritten_stack_(may_read_unwritten_stack) {}
 
     Program program_;
     std::vector<bool> accesses_ctx_;
+    std::vector<std::optional<std::uint32_t>> call_map_;
     std::vector<SubprogStack> stacks_;
     bool may_read_unwritten_stack_;
 };

@@ -45,6 +45,7 @@ class Env {
         : code(program), options(verifier_options), path(program, memory),
           edges(program.steps.size(), 0, &memory),
           accessed(program.steps.size(), RegType::NotInit, &memory),
+          call_map(program.steps.size(), kNoMap, &memory),
           called(program.subprogs.size(), false, &memory),
           stack_depth(program.subprogs.size(), 0, &memory) {}
     Env(const Env&) = delete;
@@ -93,10 +94,16 @@ class Env {
     static constexpr std::uint8_t kFalls = 1;
     static constexpr std::uint8_t kJumps = 2;
     std::pmr::vector<std::uint8_t> edges{};
-    std::pmr::vector<RegType> accessed{}; ///< by slot: what a load or store went through, NotInit before
-    std::pmr::vector<bool> called{}; ///< global functions, by subprogram
+    std::pmr::vector<RegType>
+        accessed{}; ///< by slot: what a load or store went through, NotInit before
+    /// By slot: index of the map that a call gets, kNoMap before, kManyMaps if it is not always
+    /// one.
+    static constexpr std::uint32_t kNoMap = ~std::uint32_t{0};
+    static constexpr std::uint32_t kManyMaps = ~std::uint32_t{1};
+    std::pmr::vector<std::uint32_t> call_map{};
+    std::pmr::vector<bool> called{};               ///< global functions, by subprogram
     std::pmr::vector<std::uint32_t> stack_depth{}; ///< bytes used so far, by subprogram
-    std::uint32_t at = 0; ///< slot of the current insn
+    std::uint32_t at = 0;                          ///< slot of the current insn
 
   private:
     template <class Number, class... Rest>

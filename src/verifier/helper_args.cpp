@@ -125,6 +125,8 @@ class ArgCheck {
             }
         }
         meta_.map = reg_;
+        std::uint32_t& map = env_.call_map[env_.at];
+        map = map == Env::kNoMap || map == reg_.aux ? reg_.aux : Env::kManyMaps;
         return true;
     }
 

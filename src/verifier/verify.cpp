@@ -24,11 +24,17 @@ class Seal {
         for (std::size_t i = 0; i < accesses_ctx.size(); ++i) {
             accesses_ctx[i] = env.accessed[i] == RegType::Ctx;
         }
+        std::vector<std::optional<std::uint32_t>> call_map(env.call_map.size());
+        for (std::size_t i = 0; i < call_map.size(); ++i) {
+            if (env.call_map[i] < env.code.object->maps().size()) {
+                call_map[i] = env.call_map[i];
+            }
+        }
         std::vector<prog::VerifiedProgram::SubprogStack> stacks;
         for (std::size_t i = 0; i < env.code.subprogs.size(); ++i) {
             stacks.push_back({env.code.subprogs[i].first, round_up(env.stack_depth[i], 8U)});
         }
-        return {*env.code.program, std::move(accesses_ctx), std::move(stacks),
+        return {*env.code.program, std::move(accesses_ctx), std::move(call_map), std::move(stacks),
                 env.options.allow_uninit_stack};
     }
 };

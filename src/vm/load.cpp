@@ -46,6 +46,12 @@ bool has_judged_content(const MapSpec& judged, Map& given) {
                               std::ranges::equal(judged.data, now.first(judged.data.size())));
 }
 
+HelperFn builtin_lookup() {
+    static const HelperFn lookup =
+        HelperTable::defaults().find(std::uint32_t(HelperId::map_lookup_elem))->fn;
+    return lookup;
+}
+
 // What the loader needs of its Vm.
 struct VmParts {
     const HelperTable& helpers;
@@ -168,7 +174,8 @@ class Loader {
                                       .maps = module_->maps,
                                       .helpers = &parts_.helpers,
                                       .variables = variables_,
-                                      .externs = object().externs()};
+                                      .externs = object().externs(),
+                                      .lookup = builtin_lookup()};
         LoadCost cost;
         const std::uint64_t start = monotonic_ns();
         auto code = options_.mode == ExecMode::Verified ? resolve_verified(program, bindings, cost)

@@ -231,6 +231,65 @@ TEST_P(Verified, EndsWhenItsBudgetIsUsedUp) {
     EXPECT_EQ(stopped.fault->kind, FaultKind::BudgetExhausted);
 }
 
+// r0 = element (first byte of the packet) of an array of three, or 7.
+constexpr const char* kLookup = R"(
+    r2 = *(u32 *)(r1 +0)
+    r3 = *(u32 *)(r1 +4)
+    r0 = 0
+    r4 = r2
+    r4 += 1
+    if r4 > r3 goto out
+    r4 = *(u8 *)(r2 +0)
+    *(u32 *)(r10 -4) = r4
+    r2 = r10
+    r2 += -4
+    r1 = map(0) ll
+    call 1
+    if r0 == 0 goto none
+    r0 = *(u64 *)(r0 +0)
+    exit
+    none: r0 = 7
+    out: exit)";
+
+MapSpec array_of_three() {
+    return {
+        .name = "three", .type = MapType::Array, .key_size = 4, .value_size = 12, .max_entries = 3};
+}
+
+TEST_P(Verified, FindsElementsOfArrays) {
+    Vm vm({.cpus = 1});
+    const Module module = must(vm.load(object_of(kLookup, ProgType::Xdp, {array_of_three()}),
+                                       {.mode = ExecMode::Verified, .engine = engine()}));
+    for (std::uint32_t key = 0; key < 3; ++key) {
+        const std::array<std::uint32_t, 3> value{key + 100, 0, 0};
+        ASSERT_TRUE(
+            must(module.map("three"))
+                ->write(std::as_bytes(std::span(&key, 1)), std::as_bytes(std::span(value))));
+    }
+    for (unsigned key = 0; key < 256; ++key) {
+        PacketBuffer buffer;
+        buffer.packet.data[0] = std::byte(key);
+        XdpCtx ctx = xdp_of(buffer);
+        EXPECT_EQ(module.programs().front().run(ctx).r0, key < 3 ? 100 + key : 7) << key;
+    }
+}
+
+TEST_P(Verified, CallsTheLookupThatTheHostHasPutInPlace) {
+    Vm vm({.cpus = 1});
+    Helper mine = *vm.helpers().find(1);
+    static unsigned calls;
+    calls = 0;
+    mine.fn = [](CallContext&, std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t,
+                 std::uint64_t) { return std::uint64_t{0 * ++calls}; };
+    ASSERT_TRUE(vm.helpers().add(1, mine));
+    const Executable program = load(vm, object_of(kLookup, ProgType::Xdp, {array_of_three()}),
+                                    ExecMode::Verified, engine());
+    PacketBuffer buffer;
+    XdpCtx ctx = xdp_of(buffer);
+    EXPECT_EQ(program.run(ctx).r0, 7U);
+    EXPECT_EQ(calls, 1U);
+}
+
 TEST_P(Verified, CanBeWatched) {
     Vm vm({.cpus = 1});
     const Executable program =
