@@ -7,6 +7,7 @@
 #include "support/try.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace ebpfvm::verifier {
 namespace {
@@ -89,6 +90,20 @@ void describe(Op op, Step& step) {
 #include "ebpfvm/tables/insn.def"
     }
     std::unreachable();
+}
+
+// What is the same for every insn of an op.
+const Step& common_step(Op op) {
+    static const auto kSteps = [] {
+        std::array<Step, isa::kOpCount> steps;
+        for (unsigned i = 0; i < isa::kOpCount; ++i) {
+            steps[i].op = Op(i);
+            steps[i].shape = isa::shape_of(Op(i));
+            describe(Op(i), steps[i]);
+        }
+        return steps;
+    }();
+    return kSteps[unsigned(op)];
 }
 
 // The kernel's, else the host's; nullptr if there is none.
@@ -186,21 +201,23 @@ void add_steps(const isa::DecodedProgram& decoded, const VerifierOptions& option
     code.steps.resize(decoded.insns.size());
     for (std::uint32_t at = 0; at < decoded.insns.size(); at += decoded.insns[at].slots) {
         const isa::Decoded& insn = decoded.insns[at];
-        const isa::OpInfo& row = isa::info(insn.op);
         const cfg::BasicBlock& block = code.cfg.block(at);
         Step& step = code.steps[at];
-        step = {.op = insn.op, .shape = row.shape, .dst = insn.dst, .src = insn.src};
+        step = common_step(insn.op);
+        step.dst = insn.dst;
+        step.src = insn.src;
         step.off = insn.off;
         step.next = at + insn.slots;
         step.live = code.cfg.live[at];
-        step.imm = row.shape == Shape::Lddw ? insn.imm64() : std::uint64_t(std::int64_t(insn.imm));
-        if (isa::is_jump(row.shape) || row.shape == Shape::CallLocal || insn.op == Op::LddwFunc) {
+        step.imm = step.shape == Shape::Lddw ? insn.imm64() : std::uint64_t(std::int64_t(insn.imm));
+        if (isa::is_jump(step.shape) || step.shape == Shape::CallLocal || insn.op == Op::LddwFunc) {
             step.target = std::uint32_t(isa::target_of(insn, at));
         }
-        step.is_loop_head = block.first == at && block.is_loop_head;
-        step.is_prune_point = block.first == at;
-        step.is_merge = block.first == at && (block.predecessors > 1 || block.is_loop_head);
-        describe(insn.op, step);
+        if (block.first == at) {
+            step.is_prune_point = true;
+            step.is_loop_head = block.is_loop_head;
+            step.is_merge = block.predecessors > 1 || block.is_loop_head;
+        }
         find_callee(code, options, step);
     }
     for (const std::uint32_t at : decoded.frame_pointer_writes) {
@@ -284,6 +301,11 @@ Expected<Code> prepare(const Object& object, const Program& program,
     add_steps(decoded, options, code);
     mark_returns(code);
     find_packet_changes(code);
+    for (Step& step : code.steps) {
+        if (step.is_prune_point) {
+            step.prune_index = code.prune_points++;
+        }
+    }
     return code;
 }
 

@@ -32,9 +32,10 @@ struct Step {
     bool is_offered = true;      ///< CallHelper: programs of this type may call it
     std::uint16_t live = 0;      ///< registers that may be read from here on
     std::int16_t off = 0;
-    std::uint32_t next = 0;   ///< slot behind it
-    std::uint32_t target = 0; ///< slot of a jump or local call
-    std::uint64_t imm = 0;    ///< sign extended to 64 bits; lddw: both halves
+    std::uint32_t next = 0;        ///< slot behind it
+    std::uint32_t target = 0;      ///< slot of a jump or local call
+    std::uint32_t prune_index = 0; ///< of a prune point: which one, in order
+    std::uint64_t imm = 0;         ///< sign extended to 64 bits; lddw: both halves
     /// Calls of helpers and host functions; nullptr if there is no such function.
     const HelperProto* proto = nullptr;
 };
@@ -57,6 +58,7 @@ struct Code {
     std::vector<SubprogInfo> subprogs{}; ///< ascending by first
     std::vector<const MapSpec*> maps{};  ///< the object's, then the inner ones of maps of maps
     std::vector<std::uint32_t> inner{};  ///< by map: index of what it holds, or cfg::kNone
+    std::uint32_t prune_points = 0;      ///< number of them
     bool allow_uninit_stack = true;
     cfg::Cfg cfg{};
 

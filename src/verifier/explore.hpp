@@ -16,8 +16,8 @@ class Explorer {
   public:
     Explorer(Env& env, VerifierStats& stats)
         : env_(env), stats_(stats), log_(env), stepper_(env, Judging::On), pending_(&env.memory),
-          by_insn_(env.code.steps.size(), &env.memory), nodes_(&env.memory),
-          free_nodes_(&env.memory), next_guess_(env.code.steps.size(), 0, &env.memory) {
+          nodes_at_(env.code.prune_points, &env.memory), nodes_(&env.memory),
+          free_nodes_(&env.memory), next_guess_(env.code.prune_points, 0, &env.memory) {
         pending_.reserve(8);
     }
 
@@ -82,6 +82,9 @@ class Explorer {
     void undo(const Guess& guess);
     void confirm_guesses();
 
+    [[nodiscard]] std::pmr::vector<Node*>& nodes_at(std::uint32_t slot) {
+        return nodes_at_[env_.code.steps[slot].prune_index];
+    }
     bool is_worth_remembering(const Step& step) const;
     void remember(const State& state, std::uint32_t at);
     void drop_useless(std::pmr::vector<Node*>& nodes);
@@ -96,13 +99,14 @@ class Explorer {
     Log log_;
     Stepper stepper_;
     std::pmr::vector<Pending> pending_;
-    std::pmr::vector<std::pmr::vector<Node*>> by_insn_;
-    std::pmr::vector<std::pmr::vector<Node>> nodes_; // in chunks
+    std::pmr::vector<std::pmr::vector<Node*>> nodes_at_; // by prune point
+    std::pmr::vector<std::pmr::vector<Node>> nodes_;     // in chunks
     std::size_t node_count_ = 0;
     std::pmr::vector<Node*> free_nodes_;
     std::vector<Guess> guesses_;
     std::vector<Node*> created_; // since the outermost guess began
-    std::pmr::vector<std::uint32_t> next_guess_; // by slot: turns before another guess is worth it
+    std::pmr::vector<std::uint32_t>
+        next_guess_; // by prune point: turns before another guess is worth it
     std::map<std::uint32_t, std::vector<bool>> bodies_; // of loops, by the block of their head
     std::uint64_t wasted_ = 0;              // insns explored for guesses that were wrong
     std::vector<std::uint64_t> thresholds_; // of widening; computed when first needed

@@ -79,7 +79,7 @@ bool Explorer::is_time_to_guess(const Node* last, const State& state, const Step
         return false;
     }
     constexpr std::uint64_t kFreeWaste = 4096;
-    return last->turns >= std::max(first, next_guess_[last->insn]) &&
+    return last->turns >= std::max(first, next_guess_[step.prune_index]) &&
            wasted_ <= kFreeWaste + stats_.explored / 4;
 }
 
@@ -92,7 +92,7 @@ bool Explorer::guess(State& state, const Node& last, std::uint32_t at) {
     auto guessed = widen(env_, last, state, thresholds_,
                          has_limit ? Widening::Undemanded : Widening::Everything);
     if (!guessed || !includes(*guessed, state, at, first_pin)) {
-        next_guess_[at] = (last.turns + 1) * 4;
+        next_guess_[env_.code.steps[at].prune_index] = (last.turns + 1) * 4;
         return false;
     }
     Guess record{.real = state,
@@ -195,7 +195,7 @@ bool Explorer::recover(State& state, std::uint32_t& at) {
     undo(guess);
     env_.at = at;
     if (!wider || !includes(*wider, guess.real, at, first_pin)) {
-        next_guess_[at] = turns * 4;
+        next_guess_[env_.code.steps[at].prune_index] = turns * 4;
         state = std::move(guess.real);
         remember(state, at);
         env_.path.nodes().back()->turns = turns;
@@ -218,7 +218,7 @@ void Explorer::undo(const Guess& guess) {
     for (std::size_t i = guess.created; i < created_.size(); ++i) {
         Node* node = created_[i];
         if (node->is_listed) { // else it is free already, perhaps made twice since
-            std::erase(by_insn_[node->insn], node);
+            std::erase(nodes_at(node->insn), node);
             node->is_listed = false;
             free_node(*node);
         }

@@ -24,7 +24,7 @@ Node* open_back(const Node& node) {
 
 Explorer::Visit Explorer::visit(State& state, std::uint32_t at) {
     const Step& step = env_.code.steps[at];
-    std::pmr::vector<Node*>& nodes = by_insn_[at];
+    std::pmr::vector<Node*>& nodes = nodes_at(at);
     bool has_useless = false;
     const Node* last = nullptr; // the turn before this one
     for (std::size_t i = nodes.size(); i-- > 0;) {
@@ -244,7 +244,7 @@ void Explorer::remember(const State& state, std::uint32_t at) {
     Node* node = make_node();
     node->state = state;
     node->insn = at;
-    by_insn_[at].push_back(node);
+    nodes_at(at).push_back(node);
     env_.path.enter(*node);
     if (!guesses_.empty()) {
         created_.push_back(node);
