@@ -126,9 +126,12 @@ bool Explorer::check_budget() {
         stats_.explored - guesses_.back().explored > kGuessBudget + guesses_.back().explored) {
         return env_.reject<Slug::TooManyInsns>(stats_.explored, busiest_place());
     }
-    if (stats_.explored >= env_.options.max_explored) {
+    const std::uint64_t max = stats_.summarised_loops > summarised_before_
+                                  ? attempt_.max_with_summaries
+                                  : attempt_.max_explored;
+    if (stats_.explored - begin_ >= max) {
         guesses_.clear();
-        return env_.reject<Slug::TooManyInsns>(stats_.explored, busiest_place());
+        return env_.reject<Slug::TooManyInsns>(stats_.explored - begin_, busiest_place());
     }
     if ((stats_.explored & 255) == 0) {
         const std::uint64_t bytes =

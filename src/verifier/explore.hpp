@@ -14,9 +14,18 @@ namespace ebpfvm::verifier {
 
 class Explorer {
   public:
-    Explorer(Env& env, VerifierStats& stats)
-        : env_(env), stats_(stats), log_(env), stepper_(env, Judging::On), pending_(&env.memory),
-          nodes_at_(env.code.prune_points, &env.memory), nodes_(&env.memory),
+    /// How loops are treated, and how many insns may be explored for it.
+    struct Attempt {
+        bool summarises = true;
+        std::uint64_t max_explored = 0;
+        /// The same, once a loop was summarised.
+        std::uint64_t max_with_summaries = 0;
+    };
+
+    Explorer(Env& env, VerifierStats& stats, const Attempt& attempt)
+        : env_(env), stats_(stats), attempt_(attempt), begin_(stats.explored),
+          summarised_before_(stats.summarised_loops), log_(env), stepper_(env, Judging::On),
+          pending_(&env.memory), nodes_at_(env.code.prune_points, &env.memory), nodes_(&env.memory),
           free_nodes_(&env.memory), next_guess_(env.code.prune_points, 0, &env.memory) {
         pending_.reserve(8);
     }
@@ -96,6 +105,9 @@ class Explorer {
 
     Env& env_;
     VerifierStats& stats_;
+    const Attempt attempt_;
+    const std::uint64_t begin_; // insns explored before
+    const std::uint64_t summarised_before_;
     Log log_;
     Stepper stepper_;
     std::pmr::vector<Pending> pending_;

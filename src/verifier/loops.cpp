@@ -66,7 +66,7 @@ std::vector<std::uint64_t> coarse(const std::vector<std::uint64_t>& thresholds, 
 } // namespace
 
 bool Explorer::is_time_to_guess(const Node* last, const State& state, const Step& step) const {
-    if (!env_.options.summarise_loops || last == nullptr || last->is_inductive) {
+    if (!attempt_.summarises || last == nullptr || last->is_inductive) {
         return false;
     }
     const std::uint32_t first = step.ends_by_itself ? 0 : kFirstGuess;

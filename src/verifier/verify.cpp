@@ -73,10 +73,37 @@ State global_state(Env& env, std::uint32_t subprog) {
 
 using Entries = std::vector<std::pair<State, std::uint32_t>>;
 
+// Loops are summarised, which makes long ones short. But a summary relies on everything the loop
+// starts with, so that what follows it is seldom covered: where summaries do not help soon, turns
+// are gone through one by one, as Linux does; if that is too much, summaries have the last word.
+bool explore_paths(Env& env, VerifierStats& stats, const State& entry, std::uint32_t at) {
+    constexpr std::uint64_t kSoon = 65'536; // insns
+    const std::uint64_t max = env.options.max_explored;
+    std::vector<Explorer::Attempt> attempts = {{false, max, max}};
+    if (env.options.summarise_loops) {
+        attempts = {{true, max, std::min(max, kSoon)}, {false, max, max}, {true, max, max}};
+    }
+    for (std::size_t i = 0;; ++i) {
+        Explorer explorer(env, stats, attempts[i]);
+        const std::uint64_t summarised = stats.summarised_loops;
+        if (explorer.run(entry, at)) {
+            return true;
+        }
+        const bool may_try_again = env.rejection.slug == Slug::TooManyInsns &&
+                                   i + 1 < attempts.size() && max > kSoon &&
+                                   (i > 0 || stats.summarised_loops > summarised);
+        if (!may_try_again) {
+            return false;
+        }
+        env.path.rewind({}); // while the nodes on it exist
+        env.path.retired().clear();
+    }
+}
+
 bool explore(Env& env, VerifierStats& stats, State entry, std::uint32_t at) {
     switch (env.options.strategy) {
     case MergeStrategy::Prune:
-        return Explorer(env, stats).run(std::move(entry), at);
+        return explore_paths(env, stats, entry, at);
     case MergeStrategy::Join:
         return check_loops(env) && Fixpoint(env, stats, Judging::On).run(std::move(entry), at);
     }
