@@ -173,10 +173,11 @@ class Vm {
     [[nodiscard]] const VmOptions& options() const { return options_; }
 
     /// Creates the maps of `object` and prepares its programs to run in the mode of the options.
-    /// Nothing they do harms the host in either one; the number of insns is limited in both.
-    /// Errors: Errc::InvalidInsn, Unresolved (helper, function or variable the host lacks),
-    /// Rejected (by the verifier; verify() tells more), Unsupported, and those of create_map().
-    /// Nothing is kept on error.
+    /// Nothing they do harms the host in either one. The number of insns is limited, unless verified
+    /// programs run as machine code, which does not count: they end, but perhaps late. Errors:
+    /// Errc::InvalidInsn, Unresolved (helper, function or variable the host lacks), Rejected (by
+    /// the verifier; verify() tells more), Unsupported, and those of create_map(). Nothing is kept
+    /// on error.
     [[nodiscard]] Expected<Module> load(const Object& object, const LoadOptions& options = {});
 
   private:

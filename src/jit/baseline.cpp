@@ -219,26 +219,22 @@ void Emitter::emit_subprog(std::size_t index) {
             begin_block();
         }
         emit(code_.slots[at_]);
+        --insns_behind_;
     }
     as_.bind(exit_);
     epilogue();
     as_.ret();
 }
 
-// Insns from the current one to the end of its block.
-std::uint32_t Emitter::insns_behind() const {
-    std::uint32_t count = 0;
+void Emitter::begin_block() {
+    insns_behind_ = 0;
     std::size_t i = at_;
     do {
-        ++count;
+        ++insns_behind_;
         i += slots_of(code_.slots[i]);
     } while (i < end_ && !leads_[i]);
-    return count;
-}
-
-void Emitter::begin_block() {
     if (checks_) {
-        as_.sub(state_field(offsets::kInsnsLeft), insns_behind());
+        as_.sub(state_field(offsets::kInsnsLeft), insns_behind_);
     }
 }
 

@@ -113,7 +113,7 @@ void Emitter::call_thunk(const void* thunk, const Slot& slot) {
 // Ends the run; `thunk` says why, unless null. An insn that used up the budget was executed.
 asmjit::Label Emitter::fail_with(const void* thunk) {
     const Label label = as_.newLabel();
-    const std::uint32_t behind = insns_behind() - (thunk == address_of(fail_budget) ? 1 : 0);
+    const std::uint32_t behind = insns_behind_ - (thunk == address_of(fail_budget) ? 1 : 0);
     rare_.push_back({label, Label(), &code_.slots[at_], Rare::Kind::Fail, thunk, behind});
     return label;
 }

@@ -81,7 +81,7 @@ void Emitter::load(unsigned size, bool sign_extends, const Slot& slot) {
         back = as_.newLabel();
         check_window(slot.src, slot.off, size, rare);
         rare_.push_back(
-            {rare, back, &slot, Rare::Kind::Load, address_of(load_elsewhere), insns_behind()});
+            {rare, back, &slot, Rare::Kind::Load, address_of(load_elsewhere), insns_behind_});
         at = x86::ptr(kScratch0, 0, size);
     } else {
         at = plain_address(slot.src, slot.off, size);
@@ -111,7 +111,7 @@ void Emitter::store(unsigned size, const Slot& slot, bool is_imm) {
     const Label back = as_.newLabel();
     check_window(slot.dst, slot.off, size, rare);
     rare_.push_back({rare, back, &slot, Rare::Kind::Store, address_of(store_elsewhere),
-                     insns_behind(), is_imm ? x86::Gp() : kRegs[slot.src]});
+                     insns_behind_, is_imm ? x86::Gp() : kRegs[slot.src]});
     store_value(size, x86::ptr(kScratch0, 0, size), slot, is_imm);
     as_.bind(back);
 }
@@ -182,7 +182,7 @@ x86::Mem Emitter::atomic_address(unsigned base, unsigned size, const Slot& slot)
     check_window(base, slot.off, size, rare);
     as_.bind(back);
     rare_.push_back(
-        {rare, back, &slot, Rare::Kind::Atomic, address_of(check_atomic), insns_behind()});
+        {rare, back, &slot, Rare::Kind::Atomic, address_of(check_atomic), insns_behind_});
     return x86::ptr(kScratch0, 0, size);
 }
 
@@ -295,12 +295,12 @@ void Emitter::load_packet(const Slot& slot, bool is_indirect) {
         const Label outside = as_.newLabel();
         as_.test(x86::al, x86::al);
         as_.jnz(outside);
-        as_.add(state_field(offsets::kInsnsLeft), insns_behind());
+        as_.add(state_field(offsets::kInsnsLeft), insns_behind_);
         as_.jmp(leave_);
         as_.bind(outside);
         as_.mov(kScratch0, std::uint64_t(reinterpret_cast<std::uintptr_t>(&slot)));
         as_.mov(state_field(offsets::kEnd), kScratch0);
-        as_.add(state_field(offsets::kInsnsLeft), insns_behind() - 1);
+        as_.add(state_field(offsets::kInsnsLeft), insns_behind_ - 1);
     }
     as_.xor_(x86::eax, x86::eax);
     as_.jmp(exit_);

@@ -62,7 +62,6 @@ class Emitter {
     void emit_rare();
     void begin_block();
     void emit(const Slot& slot);
-    [[nodiscard]] std::uint32_t insns_behind() const;
 
     // Arithmetic.
     void alu(isa::AluOp op, isa::Width width, const Slot& slot, bool is_imm);
@@ -139,6 +138,7 @@ class Emitter {
     Label rare_call_; // calls a thunk and keeps all registers
     Label exit_;      // of the current subprogram
     FrameShape frame_;
+    std::uint32_t insns_behind_ = 0; // in the current block, the current insn among them
     std::size_t at_ = 0;
     std::size_t end_ = 0; // of the current subprogram
 };

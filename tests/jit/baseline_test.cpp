@@ -157,5 +157,18 @@ TEST(Baseline, LargeProgramsHaveFarJumps) {
     EXPECT_EQ(module.programs().front().run(std::span<std::byte>()).r0, 0U);
 }
 
+// Each of its stores has to know how much of the block is left.
+TEST(Baseline, OneBlockMayBeLarge) {
+    std::string text = "r0 = 5\n";
+    for (int i = 0; i < 100'000; ++i) {
+        text += "*(u64 *)(r10 -8) = r0\n";
+    }
+    Vm vm;
+    const RunResult result =
+        load(vm, object_of(text + "exit")).programs().front().run(std::span<std::byte>());
+    EXPECT_EQ(result.r0, 5U);
+    EXPECT_EQ(result.insns_executed, 100'002U);
+}
+
 } // namespace
 } // namespace ebpfvm::test
