@@ -7,11 +7,6 @@
 
 namespace ebpfvm::exec {
 
-bool is_map_of_maps(const Map& map) {
-    const MapType type = map.spec().type;
-    return type == MapType::ArrayOfMaps || type == MapType::HashOfMaps;
-}
-
 Callee resolve_callx(const Code& code, std::uint64_t value) {
     const auto begin = reinterpret_cast<std::uintptr_t>(code.slots.data());
     if (value >= begin && value < begin + code.slots.size() * sizeof(Slot)) {
@@ -30,7 +25,8 @@ bool enter_map_of_maps(RunState& state, const Helper& helper, std::uint64_t map_
         return true;
     }
     Map& map = *reinterpret_cast<Map*>(map_address);
-    return !is_map_of_maps(map) || state.enter(static_cast<maps::MapOfMaps&>(map));
+    return !maps::is_map_of_maps(map.spec().type) ||
+           state.enter(static_cast<maps::MapOfMaps&>(map));
 }
 
 const Code* tail_call_target(RunState& state, const std::uint64_t* r) {

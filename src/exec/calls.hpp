@@ -32,8 +32,6 @@ struct Callee {
 /// What is wrong with the arguments of a tail call.
 [[nodiscard]] FaultPtr check_tail_call(RunState& state, const Slot* pc, const std::uint64_t* r);
 
-[[nodiscard]] bool is_map_of_maps(const Map& map);
-
 /// Calls a helper; false with `fault` set if it aborts the run or, with checks, if its arguments
 /// are wrong.
 template <Mode kMode>
@@ -70,7 +68,7 @@ bool call_helper(RunState& state, const Helper& helper, std::uint64_t* r, const 
         state.forget(); // it may have deleted an element
         if (helper.proto.ret == RetType::PtrToMapValueOrNull && r[0] != 0) {
             const Map& map = *reinterpret_cast<const Map*>(args[0]);
-            if (!is_map_of_maps(map)) {
+            if (!maps::is_map_of_maps(map.spec().type)) {
                 state.remember({r[0], map.spec().value_size, map.prog_access()});
             }
         }

@@ -220,7 +220,7 @@ class Resolver {
             code_->map_regions.push_back({begin, begin + memory.size(), &map});
         }
         const MapType type = map.spec().type;
-        const bool is_outer = type == MapType::ArrayOfMaps || type == MapType::HashOfMaps;
+        const bool is_outer = maps::is_map_of_maps(type);
         if (is_outer) {
             code_->maps_of_maps.push_back(static_cast<maps::MapOfMaps*>(&map));
         }

@@ -11,8 +11,7 @@ namespace {
 
 // Kinds without map_meta_equal in the kernel, which no verdict on a program would cover.
 bool may_be_inner(MapType type) {
-    return type != MapType::ProgArray && type != MapType::ArrayOfMaps &&
-           type != MapType::HashOfMaps;
+    return type != MapType::ProgArray && !is_map_of_maps(type);
 }
 
 } // namespace

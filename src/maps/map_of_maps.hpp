@@ -10,6 +10,10 @@
 
 namespace ebpfvm::maps {
 
+[[nodiscard]] constexpr bool is_map_of_maps(MapType type) {
+    return type == MapType::ArrayOfMaps || type == MapType::HashOfMaps;
+}
+
 /// Programs look inner maps up, without a lock, and can do nothing else; the host fills the slots.
 ///
 /// An inner map that leaves its slot lives on until no run can hold it: engines call enter_run()

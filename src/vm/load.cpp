@@ -241,7 +241,7 @@ class Loader {
 
     Expected<void> fill_slot(Map& map, const InitialSlot& slot) {
         const MapType type = map.spec().type;
-        const bool is_outer = type == MapType::ArrayOfMaps || type == MapType::HashOfMaps;
+        const bool is_outer = maps::is_map_of_maps(type);
         if (map.spec().key_size != sizeof slot.index || (type != MapType::ProgArray && !is_outer)) {
             return fail(Errc::InvalidArgument, "map \"{}\": type {} with key size {} has no slots",
                         map.spec().name, name_of(type), map.spec().key_size);
