@@ -17,26 +17,6 @@ using isa::Decoded;
 using isa::Op;
 using isa::Shape;
 
-struct Width {
-    std::uint32_t bytes = 0;
-    bool sign_extends = false;
-};
-
-Width width_of(Op op) {
-    switch (op) {
-#define EBPFVM_LOAD(name, code, type, text)                                                        \
-    case Op::name:                                                                                 \
-        return {sizeof(type), std::is_signed_v<type>};
-#define EBPFVM_STORE(name, code, type, text)                                                       \
-    case Op::name##Imm:                                                                            \
-    case Op::name##Reg:                                                                            \
-        return {sizeof(type), false};
-#include "ebpfvm/tables/insn.def"
-    default: // nothing else accesses contexts
-        return {};
-    }
-}
-
 // The plain access of that shape and size, 1, 2, 4 or 8.
 std::uint8_t op_of(Shape shape, std::uint64_t bytes) {
     const char* text = bytes == 8 ? "u64" : bytes == 4 ? "u32" : bytes == 2 ? "u16" : "u8";
@@ -175,8 +155,8 @@ class Rewriter {
         if (is_plain()) {
             return {};
         }
-        const Width width = width_of(insn().op);
-        const CtxField* found = field(width.bytes, Access::Read);
+        const std::uint32_t bytes = isa::access_bytes(insn().op);
+        const CtxField* found = field(bytes, Access::Read);
         if (found == nullptr) {
             return fail_field();
         }
@@ -197,13 +177,13 @@ class Rewriter {
         case CtxFieldKind::PacketLen:
             slot().op = kOpPacketLen;
             slot().off = std::int32_t(8 * inside);
-            slot().imm = std::int64_t(mask_of(width.bytes));
+            slot().imm = std::int64_t(mask_of(bytes));
             return {};
         case CtxFieldKind::Bytes:
-            load_number(*found, width, inside, found->size);
+            load_number(*found, bytes, inside, found->size);
             return {};
         case CtxFieldKind::Scalar:
-            load_number(*found, width, inside, found->host_size);
+            load_number(*found, bytes, inside, found->host_size);
             return {};
         case CtxFieldKind::SocketOrNull:
         case CtxFieldKind::Socket:
@@ -221,15 +201,15 @@ class Rewriter {
     }
 
     // The host has `host_bytes` of the field; those above are zero.
-    void load_number(const CtxField& found, Width width, std::uint32_t inside,
+    void load_number(const CtxField& found, std::uint32_t bytes, std::uint32_t inside,
                      std::uint32_t host_bytes) {
         if (inside >= host_bytes) {
             return load_zero();
         }
-        const std::uint32_t there = std::min(width.bytes, host_bytes - inside);
+        const std::uint32_t there = std::min(bytes, host_bytes - inside);
         const std::uint8_t op = slot().op;
         load_from(kHostCtxReg, found.host_off + inside, there);
-        if (there == width.bytes) {
+        if (there == bytes) {
             slot().op = op; // it may sign extend
         }
     }
@@ -238,25 +218,25 @@ class Rewriter {
         if (is_plain()) {
             return {};
         }
-        const Width width = width_of(insn().op);
-        const CtxField* found = field(width.bytes, Access::Write);
+        const std::uint32_t seen = isa::access_bytes(insn().op);
+        const CtxField* found = field(seen, Access::Write);
         if (found == nullptr) {
             return fail_field();
         }
         const std::uint32_t inside = std::uint32_t(insn().off) - found->off;
         const bool is_array = found->kind == CtxFieldKind::Bytes;
-        const std::uint32_t bytes = is_array ? width.bytes : found->host_size;
+        const std::uint32_t bytes = is_array ? seen : found->host_size;
         const Shape shape = isa::info(insn().op).shape;
         slot().off = std::int32_t(found->host_off + inside);
-        if (bytes > width.bytes && shape == Shape::StoreReg) {
+        if (bytes > seen && shape == Shape::StoreReg) {
             slot().op = kOpStoreWidened;
             slot().dst = std::uint8_t(bytes);
-            slot().imm = std::int64_t(mask_of(width.bytes));
+            slot().imm = std::int64_t(mask_of(seen));
             return {};
         }
         slot().op = op_of(shape, bytes);
         slot().dst = kHostCtxReg;
-        slot().imm = std::int64_t(std::uint64_t(slot().imm) & mask_of(width.bytes));
+        slot().imm = std::int64_t(std::uint64_t(slot().imm) & mask_of(seen));
         return {};
     }
 

@@ -100,6 +100,31 @@ inline constexpr std::array<Shape, kOpCount> kShapes = {
     return kShapes[unsigned(op)];
 }
 
+/// Bytes that an operation loads, stores or changes in memory; 0 if it accesses none (or the
+/// packet: LD_ABS and LD_IND).
+[[nodiscard]] constexpr std::uint8_t access_bytes(Op op) {
+    switch (op) {
+#define EBPFVM_LOAD(name, code, type, text)                                                        \
+    case Op::name:                                                                                 \
+        return sizeof(type);
+#define EBPFVM_STORE(name, size, type, text)                                                       \
+    case Op::name##Imm:                                                                            \
+    case Op::name##Reg:                                                                            \
+        return sizeof(type);
+#define EBPFVM_ATOMIC(name, ...)                                                                   \
+    case Op::name##32:                                                                             \
+        return 4;                                                                                  \
+    case Op::name##64:                                                                             \
+        return 8;
+#define EBPFVM_ATOMIC_FETCH EBPFVM_ATOMIC
+#define EBPFVM_LOAD_ACQUIRE EBPFVM_LOAD
+#define EBPFVM_STORE_RELEASE EBPFVM_LOAD
+#include "ebpfvm/tables/insn.def"
+    default: // the others have only registers
+        return 0;
+    }
+}
+
 /// What a field of the encoding may hold.
 enum class Field : std::uint8_t {
     Fixed,  ///< exactly the row's value; zero for a reserved field

@@ -23,39 +23,23 @@ std::uint64_t frame_top(const RunState& state) {
     return state.frame_top(state.depth);
 }
 
-struct AccessOf {
-    std::uint64_t size = 0;
-    Access access = Access::Read;
-};
-
-AccessOf access_of(const Slot& slot) {
-    switch (Op(slot.op)) {
-#define EBPFVM_LOAD(name, code, T, text)                                                           \
-    case Op::name:                                                                                 \
-        return {sizeof(T), Access::Read};
-#define EBPFVM_STORE(name, code, T, text)                                                          \
-    case Op::name##Imm:                                                                            \
-    case Op::name##Reg:                                                                            \
-        return {sizeof(T), Access::Write};
-#define EBPFVM_ATOMIC(name, ...)                                                                   \
-    case Op::name##32:                                                                             \
-        return {4, Access::ReadWrite};                                                             \
-    case Op::name##64:                                                                             \
-        return {8, Access::ReadWrite};
-#define EBPFVM_ATOMIC_FETCH EBPFVM_ATOMIC
-#define EBPFVM_LOAD_ACQUIRE EBPFVM_LOAD
-#define EBPFVM_STORE_RELEASE(name, code, T, text)                                                  \
-    case Op::name:                                                                                 \
-        return {sizeof(T), Access::Write};
-#include "ebpfvm/tables/insn.def"
-    default: // others access no memory
-        return {};
+Access access_of(Op op) {
+    switch (isa::shape_of(op)) {
+    case isa::Shape::Load:
+    case isa::Shape::LoadAcquire:
+        return Access::Read;
+    case isa::Shape::StoreImm:
+    case isa::Shape::StoreReg:
+    case isa::Shape::StoreRelease:
+        return Access::Write;
+    default: // atomics: the others access no memory
+        return Access::ReadWrite;
     }
 }
 
 bool fail_memory(RunState& state, std::uint64_t address, const Slot* slot) {
-    const AccessOf access = access_of(*slot);
-    state.native.fault = memory_fault(state, slot, address, access.size, access.access);
+    const Op op = Op(slot->op);
+    state.native.fault = memory_fault(state, slot, address, isa::access_bytes(op), access_of(op));
     return false;
 }
 
@@ -103,15 +87,16 @@ bool store_elsewhere(RunState& state, std::uint64_t address, const Slot* slot) {
 }
 
 bool check_atomic(RunState& state, std::uint64_t address, const Slot* slot) {
-    const AccessOf access = access_of(*slot);
-    if (address % access.size != 0) {
+    const Op op = Op(slot->op);
+    const std::uint64_t size = isa::access_bytes(op);
+    if (address % size != 0) {
         return fail(
             state, slot, FaultKind::Misaligned,
-            fmt::format("atomic access to {:#x} is not aligned to {} bytes", address, access.size));
+            fmt::format("atomic access to {:#x} is not aligned to {} bytes", address, size));
     }
-    return is_frame_or_window(state, frame_top(state), address, access.size) ||
+    return is_frame_or_window(state, frame_top(state), address, size) ||
            (!is_ctx_field(state, address) &&
-            check_memory(state, address, access.size, access.access).ok) ||
+            check_memory(state, address, size, access_of(op)).ok) ||
            fail_memory(state, address, slot);
 }
 
