@@ -58,27 +58,19 @@ void describe(Op op, Step& step) {
         return;
 #define EBPFVM_LOAD(name, code, type, text)                                                        \
     case Op::name:                                                                                 \
-        step.size = sizeof(type);                                                                  \
         step.sign_extends = std::is_signed_v<type>;                                                \
         return;
-#define EBPFVM_STORE(name, code, type, text)                                                       \
+#define EBPFVM_STORE(name, ...)                                                                    \
     case Op::name##Imm:                                                                            \
     case Op::name##Reg:                                                                            \
-        step.size = sizeof(type);                                                                  \
         return;
 #define EBPFVM_ATOMIC(name, ...)                                                                   \
     case Op::name##32:                                                                             \
-        step.size = 4;                                                                             \
-        return;                                                                                    \
     case Op::name##64:                                                                             \
-        step.size = 8;                                                                             \
         return;
 #define EBPFVM_ATOMIC_FETCH EBPFVM_ATOMIC
 #define EBPFVM_LOAD_ACQUIRE EBPFVM_LOAD
-#define EBPFVM_STORE_RELEASE(name, code, type, text)                                               \
-    case Op::name:                                                                                 \
-        step.size = sizeof(type);                                                                  \
-        return;
+#define EBPFVM_STORE_RELEASE EBPFVM_LDDW
 #define EBPFVM_LDPKT(name, code, shape, type, text)                                                \
     case Op::name:                                                                                 \
         step.size = sizeof(type);                                                                  \
@@ -99,6 +91,7 @@ const Step& common_step(Op op) {
         for (unsigned i = 0; i < isa::kOpCount; ++i) {
             steps[i].op = Op(i);
             steps[i].shape = isa::shape_of(Op(i));
+            steps[i].size = isa::access_bytes(Op(i));
             describe(Op(i), steps[i]);
         }
         return steps;

@@ -1,5 +1,6 @@
 // Calls of helpers: whether the program may make them, and what they leave behind.
 #include "ebpfvm/helper.hpp"
+#include "maps/map_of_maps.hpp"
 #include "prog/map_access.hpp"
 #include "verifier/alu.hpp"
 #include "verifier/call.hpp"
@@ -47,7 +48,7 @@ bool check_map(Env& env, const CallMeta& meta) {
     if (changes_map(meta) && (map.flags & map_flags::kRdonlyProg) != 0) {
         return env.reject<Slug::ReadOnly>(fmt::format("map \"{}\"", map.name));
     }
-    const bool has_maps = map.type == MapType::ArrayOfMaps || map.type == MapType::HashOfMaps;
+    const bool has_maps = maps::is_map_of_maps(map.type);
     if (has_maps && is(meta, HelperId::map_lookup_elem) &&
         env.code.inner[meta.map.aux] == cfg::kNone) {
         return env.reject<Slug::UnsupportedHelper>(
