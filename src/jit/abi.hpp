@@ -48,6 +48,26 @@ inline constexpr int kCallRegs = offsetof(RunState, native.r);
 } // namespace offsets
 #pragma GCC diagnostic pop
 
+/// The low 1, 2, 4 or 8 bytes of a register.
+[[nodiscard]] inline x86::Gp low(const x86::Gp& reg, unsigned bytes) {
+    switch (bytes) {
+    case 1:
+        return reg.r8();
+    case 2:
+        return reg.r16();
+    case 4:
+        return reg.r32();
+    default:
+        return reg.r64();
+    }
+}
+
+/// An address as an immediate.
+template <class T>
+[[nodiscard]] std::uint64_t address_of(T* at) {
+    return std::uint64_t(reinterpret_cast<std::uintptr_t>(at));
+}
+
 /// A field of the RunState.
 [[nodiscard]] inline x86::Mem state_field(int offset, unsigned size = 8) {
     return x86::ptr(kState, offset, size);

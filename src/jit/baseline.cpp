@@ -341,7 +341,7 @@ void Emitter::emit(const Slot& slot) {
         return callx(slot);
     case Op::Exit:
         if (checks_) {
-            as_.mov(kScratch0, std::uint64_t(reinterpret_cast<std::uintptr_t>(&slot)));
+            as_.mov(kScratch0, address_of(&slot));
             as_.mov(state_field(offsets::kEnd), kScratch0);
         }
         if (at_ + 1 != end_) {
@@ -389,7 +389,7 @@ void Emitter::emit_rare() {
         as_.bind(rare.begin);
         if (rare.kind == Rare::Kind::Fail) {
             as_.add(state_field(offsets::kInsnsLeft), rare.insns_behind);
-            if (rare.thunk != nullptr) {
+            if (rare.thunk != kNoReason) {
                 call_thunk(rare.thunk, *rare.slot);
             }
             as_.jmp(leave_);
@@ -403,8 +403,8 @@ void Emitter::emit_rare() {
                 as_.mov(state_field(offsets::kValue), kScratch1);
             }
         }
-        as_.mov(kScratch2, std::uint64_t(reinterpret_cast<std::uintptr_t>(rare.slot)));
-        as_.mov(kScratch1, std::uint64_t(reinterpret_cast<std::uintptr_t>(rare.thunk)));
+        as_.mov(kScratch2, address_of(rare.slot));
+        as_.mov(kScratch1, rare.thunk);
         as_.call(rare_call_);
         const Label failed = as_.newLabel();
         as_.jz(failed);
@@ -482,16 +482,16 @@ Expected<void> compile_baseline(exec::Code& code, const std::shared_ptr<CodeMemo
     }
     auto native = std::make_shared<NativeCode>(memory, base);
     native->size = holder.codeSize();
-    const auto address_of = [&](const asmjit::Label& label) {
+    const auto place_of = [&](const asmjit::Label& label) {
         return static_cast<std::byte*>(base) + holder.labelOffset(label);
     };
     for (const asmjit::Label& entry : emitter.entries()) {
-        native->subprogs.push_back(address_of(entry));
+        native->subprogs.push_back(place_of(entry));
     }
-    code.native = address_of(emitter.run_entry());
+    code.native = place_of(emitter.run_entry());
     if (emitter.leaf_entry().isValid()) {
         code.native_leaf =
-            reinterpret_cast<std::uint64_t (*)(void*)>(address_of(emitter.leaf_entry()));
+            reinterpret_cast<std::uint64_t (*)(void*)>(place_of(emitter.leaf_entry()));
     }
     code.native_owner = std::move(native);
     return {};

@@ -1,6 +1,8 @@
 // Arithmetic, insn by insn. What shifts and divisions need of rax, rcx and rdx is put back.
 #include "jit/emitter.hpp"
 
+#include <utility>
+
 namespace ebpfvm::jit {
 
 using isa::AluOp;
@@ -9,7 +11,7 @@ using isa::Width;
 namespace {
 
 x86::Gp sized(const x86::Gp& reg, Width width) {
-    return width == Width::W64 ? x86::Gp(reg.r64()) : x86::Gp(reg.r32());
+    return low(reg, width == Width::W64 ? 8 : 4);
 }
 
 } // namespace
@@ -29,39 +31,19 @@ void Emitter::load_imm(const x86::Gp& reg, std::uint64_t value) {
 }
 
 void Emitter::alu(AluOp op, Width width, const Slot& slot, bool is_imm) {
-    const x86::Gp dst = reg(slot.dst, width);
-    const auto id = [op]() -> asmjit::InstId {
-        switch (op) {
-        case AluOp::Add:
-            return x86::Inst::kIdAdd;
-        case AluOp::Sub:
-            return x86::Inst::kIdSub;
-        case AluOp::Or:
-            return x86::Inst::kIdOr;
-        case AluOp::And:
-            return x86::Inst::kIdAnd;
-        case AluOp::Xor:
-            return x86::Inst::kIdXor;
-        default: // the others take more than one insn
-            return x86::Inst::kIdNone;
-        }
-    }();
-    if (id != x86::Inst::kIdNone) {
-        if (is_imm) {
-            as_.emit(id, dst, asmjit::imm(std::int32_t(slot.imm)));
-        } else {
-            as_.emit(id, dst, reg(slot.src, width));
-        }
-        return;
-    }
     switch (op) {
+    case AluOp::Add:
+        return alu_insn(x86::Inst::kIdAdd, width, slot, is_imm);
+    case AluOp::Sub:
+        return alu_insn(x86::Inst::kIdSub, width, slot, is_imm);
+    case AluOp::Or:
+        return alu_insn(x86::Inst::kIdOr, width, slot, is_imm);
+    case AluOp::And:
+        return alu_insn(x86::Inst::kIdAnd, width, slot, is_imm);
+    case AluOp::Xor:
+        return alu_insn(x86::Inst::kIdXor, width, slot, is_imm);
     case AluOp::Mul:
-        if (is_imm) {
-            as_.imul(dst, dst, std::int32_t(slot.imm));
-        } else {
-            as_.imul(dst, reg(slot.src, width));
-        }
-        return;
+        return multiply(width, slot, is_imm);
     case AluOp::Mov:
         return move(width, slot, is_imm);
     case AluOp::Lsh:
@@ -73,12 +55,26 @@ void Emitter::alu(AluOp op, Width width, const Slot& slot, bool is_imm) {
     case AluOp::Mod:
     case AluOp::Smod:
         return divide(op, width, slot, is_imm);
-    case AluOp::Add:
-    case AluOp::Sub:
-    case AluOp::Or:
-    case AluOp::And:
-    case AluOp::Xor:
-        return;
+    }
+    std::unreachable();
+}
+
+// What x86 has an insn for.
+void Emitter::alu_insn(asmjit::InstId id, Width width, const Slot& slot, bool is_imm) {
+    const x86::Gp dst = reg(slot.dst, width);
+    if (is_imm) {
+        as_.emit(id, dst, asmjit::imm(std::int32_t(slot.imm)));
+    } else {
+        as_.emit(id, dst, reg(slot.src, width));
+    }
+}
+
+void Emitter::multiply(Width width, const Slot& slot, bool is_imm) {
+    const x86::Gp dst = reg(slot.dst, width);
+    if (is_imm) {
+        as_.imul(dst, dst, std::int32_t(slot.imm));
+    } else {
+        as_.imul(dst, reg(slot.src, width));
     }
 }
 

@@ -11,11 +11,6 @@ using isa::Width;
 
 namespace {
 
-template <class Function>
-const void* address_of(Function* function) {
-    return reinterpret_cast<const void*>(function);
-}
-
 x86::CondCode condition_of(JmpOp op) {
     switch (op) {
     case JmpOp::Jeq:
@@ -98,20 +93,20 @@ void Emitter::may_goto(const Slot& slot) {
     as_.dec(counter);
 }
 
-void Emitter::call_address(const void* function) {
-    as_.mov(kScratch0, std::uint64_t(reinterpret_cast<std::uintptr_t>(function)));
+void Emitter::call_address(std::uint64_t function) {
+    as_.mov(kScratch0, function);
     as_.call(kScratch0);
 }
 
 // A C++ function that gets the state and the slot; what it returns is tested.
-void Emitter::call_thunk(const void* thunk, const Slot& slot) {
+void Emitter::call_thunk(std::uint64_t thunk, const Slot& slot) {
     as_.mov(x86::rdi, kState);
-    as_.mov(x86::rsi, std::uint64_t(reinterpret_cast<std::uintptr_t>(&slot)));
+    as_.mov(x86::rsi, address_of(&slot));
     call_address(thunk);
 }
 
 // Ends the run; `thunk` says why, unless null. An insn that used up the budget was executed.
-asmjit::Label Emitter::fail_with(const void* thunk) {
+asmjit::Label Emitter::fail_with(std::uint64_t thunk) {
     const Label label = as_.newLabel();
     const std::uint32_t behind = insns_behind_ - (thunk == address_of(fail_budget) ? 1 : 0);
     rare_.push_back({label, Label(), &code_.slots[at_], Rare::Kind::Fail, thunk, behind});
@@ -137,7 +132,7 @@ void Emitter::call_helper(const Slot& slot) {
         save_call_regs(kMaxArgs);
         call_thunk(checks_ ? address_of(call_helper_checked) : address_of(jit::call_helper), slot);
         as_.test(x86::al, x86::al);
-        as_.jz(fail_with(nullptr));
+        as_.jz(fail_with(kNoReason));
         as_.mov(kRegs[0], state_field(offsets::kCallRegs));
         if (checks_) {
             clear_call_regs();
@@ -157,7 +152,7 @@ void Emitter::call_helper(const Slot& slot) {
         as_.bind(is_null);
     }
     if (helper.data != nullptr) {
-        as_.mov(kScratch0, std::uint64_t(reinterpret_cast<std::uintptr_t>(helper.data.get())));
+        as_.mov(kScratch0, address_of(helper.data.get()));
         as_.mov(state_field(offsets::kData), kScratch0);
     } else {
         as_.mov(state_field(offsets::kData), 0);
@@ -185,7 +180,7 @@ void Emitter::enter_call() {
 void Emitter::leave_call() {
     if (has_tail_calls_) { // another program may have run in the callee's place
         const Label is_same = as_.newLabel();
-        as_.mov(x86::rsi, std::uint64_t(reinterpret_cast<std::uintptr_t>(&code_)));
+        as_.mov(x86::rsi, address_of(&code_));
         as_.cmp(state_field(offsets::kCode), x86::rsi);
         as_.je(is_same);
         as_.mov(state_field(offsets::kValue), x86::rax);
@@ -213,7 +208,7 @@ void Emitter::callx(const Slot& slot) {
     as_.mov(x86::rdx, kRegs[slot.dst]);
     call_thunk(address_of(resolve_callx), slot);
     as_.test(x86::rax, x86::rax);
-    as_.jz(fail_with(nullptr));
+    as_.jz(fail_with(kNoReason));
     const Label was_helper = as_.newLabel();
     const Label done = as_.newLabel();
     as_.cmp(x86::rax, 1);
@@ -237,7 +232,7 @@ void Emitter::tail_call(const Slot& slot) {
     const Label none = as_.newLabel();
     if (checks_) {
         as_.test(x86::rax, x86::rax);
-        as_.jz(fail_with(nullptr));
+        as_.jz(fail_with(kNoReason));
     }
     as_.cmp(x86::rax, 1);
     as_.je(none);

@@ -13,24 +13,6 @@ using isa::Width;
 
 namespace {
 
-template <class Function>
-const void* address_of(Function* function) {
-    return reinterpret_cast<const void*>(function);
-}
-
-x86::Gp low(const x86::Gp& reg, unsigned size) {
-    switch (size) {
-    case 1:
-        return reg.r8();
-    case 2:
-        return reg.r16();
-    case 4:
-        return reg.r32();
-    default:
-        return reg.r64();
-    }
-}
-
 unsigned bytes(Width width) {
     return width == Width::W64 ? 8 : 4;
 }
@@ -285,7 +267,7 @@ void Emitter::load_packet(const Slot& slot, bool is_indirect) {
     }
     as_.mov(x86::rdi, kState);
     as_.mov(x86::esi, kScratch1.r32());
-    as_.mov(x86::rdx, std::uint64_t(reinterpret_cast<std::uintptr_t>(&slot)));
+    as_.mov(x86::rdx, address_of(&slot));
     as_.mov(x86::rcx, kRegs[6]);
     call_address(address_of(jit::load_packet));
     const Label ok = as_.newLabel();
@@ -298,7 +280,7 @@ void Emitter::load_packet(const Slot& slot, bool is_indirect) {
         as_.add(state_field(offsets::kInsnsLeft), insns_behind_);
         as_.jmp(leave_);
         as_.bind(outside);
-        as_.mov(kScratch0, std::uint64_t(reinterpret_cast<std::uintptr_t>(&slot)));
+        as_.mov(kScratch0, address_of(&slot));
         as_.mov(state_field(offsets::kEnd), kScratch0);
         as_.add(state_field(offsets::kInsnsLeft), insns_behind_ - 1);
     }

@@ -46,10 +46,13 @@ class Emitter {
         Label back;
         const Slot* slot;
         enum class Kind : std::uint8_t { Load, Store, Atomic, Fail } kind;
-        const void* thunk;
+        std::uint64_t thunk;        // address, or kNoReason
         std::uint32_t insns_behind; // in the block, the slot's own among them
         x86::Gp value{};            // Store: what is stored, if it is a register
     };
+
+    /// Of fail_with(): the fault is known already.
+    static constexpr std::uint64_t kNoReason = 0;
 
     // Structure.
     void find_labels();
@@ -65,6 +68,8 @@ class Emitter {
 
     // Arithmetic.
     void alu(isa::AluOp op, isa::Width width, const Slot& slot, bool is_imm);
+    void alu_insn(asmjit::InstId id, isa::Width width, const Slot& slot, bool is_imm);
+    void multiply(isa::Width width, const Slot& slot, bool is_imm);
     void move(isa::Width width, const Slot& slot, bool is_imm);
     void shift(isa::AluOp op, isa::Width width, const Slot& slot, bool is_imm);
     void divide(isa::AluOp op, isa::Width width, const Slot& slot, bool is_imm);
@@ -106,11 +111,11 @@ class Emitter {
     void leave_call();
     void save_call_regs(unsigned count);
     void clear_call_regs();
-    void call_thunk(const void* thunk, const Slot& slot);
-    [[nodiscard]] Label fail_with(const void* thunk);
+    void call_thunk(std::uint64_t thunk, const Slot& slot);
+    [[nodiscard]] Label fail_with(std::uint64_t thunk);
     [[nodiscard]] Label target_of(const Slot& slot);
     [[nodiscard]] bool goes_back(const Slot& slot) const { return slot.off < 0; }
-    void call_address(const void* function);
+    void call_address(std::uint64_t function);
 
     void note(std::size_t slot) const {
         if (note_) {
