@@ -49,6 +49,11 @@ enum class Engine : std::uint8_t {
     Baseline, ///< machine code for x86-64, made insn by insn
 };
 
+/// "checked", "verified".
+[[nodiscard]] std::string_view name_of(ExecMode mode);
+/// "interp", "baseline".
+[[nodiscard]] std::string_view name_of(Engine engine);
+
 struct LoadOptions {
     ExecMode mode = ExecMode::Checked;
     Engine engine = Engine::Interp;
@@ -173,11 +178,11 @@ class Vm {
     [[nodiscard]] const VmOptions& options() const { return options_; }
 
     /// Creates the maps of `object` and prepares its programs to run in the mode of the options.
-    /// Nothing they do harms the host in either one. The number of insns is limited, unless verified
-    /// programs run as machine code, which does not count: they end, but perhaps late. Errors:
-    /// Errc::InvalidInsn, Unresolved (helper, function or variable the host lacks), Rejected (by
-    /// the verifier; verify() tells more), Unsupported, and those of create_map(). Nothing is kept
-    /// on error.
+    /// Nothing they do harms the host in either one. The number of insns is limited, unless
+    /// verified programs run as machine code, which does not count: they end, but perhaps late.
+    /// Errors: Errc::InvalidInsn, Unresolved (helper, function or variable the host lacks),
+    /// Rejected (by the verifier; verify() tells more), Unsupported, and those of create_map().
+    /// Nothing is kept on error.
     [[nodiscard]] Expected<Module> load(const Object& object, const LoadOptions& options = {});
 
   private:

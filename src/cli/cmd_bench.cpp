@@ -29,13 +29,6 @@ double us_since(Clock::time_point start) {
     return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
 }
 
-Expected<std::vector<std::byte>> read_input(const BenchCommand& command) {
-    if (command.hex) {
-        return parse_hex(*command.hex);
-    }
-    return command.data.empty() ? std::vector<std::byte>() : read_file(command.data);
-}
-
 // Each run gets a fresh copy of the input; copying is not measured.
 void measure(const BenchCommand& command, const Executable& program, Input input,
              std::span<const std::byte> bytes, Measured& measured) {
@@ -57,18 +50,14 @@ void measure(const BenchCommand& command, const Executable& program, Input input
     }
 }
 
-const char* engine_name(Engine engine) {
-    return engine == Engine::Interp ? "interp" : "baseline";
-}
-
 void print_json(const BenchCommand& command, const Executable& program, const Measured& measured) {
     const LoadCost& cost = program.load_cost();
     Json line = Json::object();
     line.add("object", command.object)
         .add("prog", program.program().name)
         .add("type", name_of(program.program().type))
-        .add("engine", engine_name(command.engine))
-        .add("mode", command.is_checked ? "checked" : "verified")
+        .add("engine", name_of(command.engine))
+        .add("mode", name_of(program.mode()))
         .add("retval", measured.result.r0)
         .add("runs", measured.cost.runs)
         .add("ns_per_run", measured.cost.ns_per_run())
@@ -84,7 +73,7 @@ void print_text(const BenchCommand& command, const Style& style, const Executabl
                 const Measured& measured) {
     const LoadCost& cost = program.load_cost();
     fmt::print("{} ({}), {}, {}\n", style.heading(program.program().name),
-               name_of(program.program().type), engine_name(command.engine),
+               name_of(program.program().type), name_of(command.engine),
                command.is_checked ? "with checks" : "verified");
     fmt::print("  r0       {} ({:#x})\n", measured.result.r0, measured.result.r0);
     fmt::print("  run      {:.1f} ns, {} runs\n", measured.cost.ns_per_run(), measured.cost.runs);
@@ -97,7 +86,7 @@ void print_text(const BenchCommand& command, const Style& style, const Executabl
 } // namespace
 
 Expected<int> bench_command(const BenchCommand& command, const Style& style) {
-    TRY_ASSIGN(const auto bytes, read_input(command));
+    TRY_ASSIGN(const auto bytes, read_data(command.data, command.hex));
     Vm vm({.cpus = 1});
     Measured measured;
     const auto start = Clock::now();

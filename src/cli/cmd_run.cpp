@@ -99,8 +99,8 @@ Json describe_job(const RunJob& job) {
         .add("object", job.command.object)
         .add("prog", program.name)
         .add("type", name_of(program.type))
-        .add("engine", job.program.engine() == Engine::Interp ? "interp" : "baseline")
-        .add("mode", job.program.mode() == ExecMode::Verified ? "verified" : "checked");
+        .add("engine", name_of(job.program.engine()))
+        .add("mode", name_of(job.program.mode()));
 }
 
 Json to_json(const Fault& fault) {

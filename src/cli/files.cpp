@@ -106,6 +106,14 @@ Expected<std::vector<std::byte>> parse_hex(std::string_view text) {
     }
 }
 
+Expected<std::vector<std::byte>> read_data(const std::string& path,
+                                           const std::optional<std::string>& hex) {
+    if (hex) {
+        return parse_hex(*hex);
+    }
+    return path.empty() ? std::vector<std::byte>() : read_file(path);
+}
+
 std::string to_hex(std::span<const std::byte> bytes, std::string_view separator) {
     std::string text;
     for (const std::byte byte : bytes) {

@@ -4,6 +4,7 @@
 #include "ebpfvm/error.hpp"
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +29,10 @@ Expected<void> write_file(const std::string& path, std::span<const std::byte> by
 /// "aa bb", "AABB" or "0xaabb": pairs of hex digits, blanks between pairs do not matter.
 /// Errors: Errc::MalformedText.
 [[nodiscard]] Expected<std::vector<std::byte>> parse_hex(std::string_view text);
+
+/// What a program runs on: the bytes of `hex` if given, else those of the file, else none.
+[[nodiscard]] Expected<std::vector<std::byte>> read_data(const std::string& path,
+                                                         const std::optional<std::string>& hex);
 
 /// "aa bb" if `separator` is " ".
 [[nodiscard]] std::string to_hex(std::span<const std::byte> bytes, std::string_view separator = "");

@@ -37,6 +37,18 @@ std::string at_least_one(const std::string& text) {
                : "\"" + text + "\" is not a number of at least 1";
 }
 
+// The program that a command is about: options has object, prog and type.
+template <class Options>
+void add_program(CLI::App& command, Options& options) {
+    command.add_option("OBJ", options.object, "ELF object, bpft text or bytecode")
+        ->required()
+        ->type_name("");
+    command.add_option("--prog", options.prog, "program by name or section; default: the first")
+        ->type_name("NAME");
+    command.add_option("--type", options.type, "type of programs whose section says nothing")
+        ->type_name("TYPE");
+}
+
 void add_run_input(CLI::App& command, RunCommand& options) {
     auto* pcap = command.add_option("--pcap", options.pcap, "run on each packet of this capture")
                      ->type_name("FILE");
@@ -65,8 +77,9 @@ void add_run_input(CLI::App& command, RunCommand& options) {
 }
 
 void add_engine(CLI::App& command, Engine& engine) {
-    const std::map<std::string, Engine> engines = {{"interp", Engine::Interp},
-                                                   {"baseline", Engine::Baseline}};
+    const std::map<std::string, Engine> engines = {
+        {std::string(name_of(Engine::Interp)), Engine::Interp},
+        {std::string(name_of(Engine::Baseline)), Engine::Baseline}};
     command.add_option("--engine", engine, "what runs the program")
         ->transform(CLI::CheckedTransformer(engines).description(""))
         ->type_name("interp|baseline");
@@ -77,13 +90,7 @@ Action add_run(CLI::App& app, CLI::App*& command) {
                           "ebpfvm run xdp_count.bpf.o --pcap traffic.pcap --write passed.pcap");
     auto options = std::make_shared<RunCommand>();
     constexpr unsigned kMaxCpus = 1024;
-    command->add_option("OBJ", options->object, "ELF object, bpft text or bytecode")
-        ->required()
-        ->type_name("");
-    command->add_option("--prog", options->prog, "program by name or section; default: the first")
-        ->type_name("NAME");
-    command->add_option("--type", options->type, "type of programs whose section says nothing")
-        ->type_name("TYPE");
+    add_program(*command, *options);
     add_run_input(*command, *options);
     command->add_option("--global", options->globals, "set a global variable before loading")
         ->type_name("NAME=VALUE")
@@ -109,13 +116,7 @@ Action add_bench(CLI::App& app, CLI::App*& command) {
     command = add_command(app, "bench", "Tell what a program costs to load and to run",
                           "ebpfvm bench xdp_count.bpf.o --data packet.bin --engine baseline");
     auto options = std::make_shared<BenchCommand>();
-    command->add_option("OBJ", options->object, "ELF object, bpft text or bytecode")
-        ->required()
-        ->type_name("");
-    command->add_option("--prog", options->prog, "program by name or section; default: the first")
-        ->type_name("NAME");
-    command->add_option("--type", options->type, "type of programs whose section says nothing")
-        ->type_name("TYPE");
+    add_program(*command, *options);
     auto* data = command->add_option("--data", options->data, "run on the bytes of this file")
                      ->type_name("FILE");
     command->add_option("--hex", options->hex, "run on these bytes")
@@ -155,13 +156,7 @@ Action add_dump(CLI::App& app, CLI::App*& command) {
         ->required()
         ->transform(CLI::CheckedTransformer(forms).description(""))
         ->type_name("xlated|jited");
-    command->add_option("OBJ", options->object, "ELF object, bpft text or bytecode")
-        ->required()
-        ->type_name("");
-    command->add_option("--prog", options->prog, "program by name or section; default: the first")
-        ->type_name("NAME");
-    command->add_option("--type", options->type, "type of programs whose section says nothing")
-        ->type_name("TYPE");
+    add_program(*command, *options);
     auto* checked = command->add_flag("--checked", options->is_checked,
                                       "with the checks for programs that nobody has verified");
     command->add_flag("--source", options->with_source, "show source lines");

@@ -18,13 +18,6 @@ struct Outcome {
     std::vector<std::byte> data; ///< the input as the last run left it
 };
 
-Expected<std::vector<std::byte>> read_input(const RunCommand& command) {
-    if (command.hex) {
-        return parse_hex(*command.hex);
-    }
-    return command.data.empty() ? std::vector<std::byte>() : read_file(command.data);
-}
-
 // Every run gets its own copy of the input, because programs may change it.
 Outcome run_repeatedly(const RunJob& job, std::span<const std::byte> input, RingbufLog& ringbufs) {
     const CapturedPacket packet{input, static_cast<std::uint32_t>(input.size()), 0};
@@ -89,7 +82,7 @@ void print_text(const RunJob& job, const Outcome& outcome, const std::vector<Map
 
 Expected<int> run_once(const RunJob& job) {
     const RunCommand& command = job.command;
-    TRY_ASSIGN(const auto input, read_input(command));
+    TRY_ASSIGN(const auto input, read_data(command.data, command.hex));
     RingbufLog ringbufs(command.map_entries);
     const Outcome outcome = run_repeatedly(job, input, ringbufs);
     if (!command.data_out.empty()) {

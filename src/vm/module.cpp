@@ -10,6 +10,7 @@
 #include <fmt/ranges.h>
 
 #include <sstream>
+#include <utility>
 
 namespace ebpfvm {
 namespace {
@@ -84,6 +85,26 @@ inline RunResult run(const vm::ModuleState& module, const exec::Code& code,
 
 const Program& Executable::program() const {
     return program_->code->program;
+}
+
+std::string_view name_of(ExecMode mode) {
+    switch (mode) {
+    case ExecMode::Checked:
+        return "checked";
+    case ExecMode::Verified:
+        return "verified";
+    }
+    std::unreachable();
+}
+
+std::string_view name_of(Engine engine) {
+    switch (engine) {
+    case Engine::Interp:
+        return "interp";
+    case Engine::Baseline:
+        return "baseline";
+    }
+    std::unreachable();
 }
 
 ExecMode Executable::mode() const {

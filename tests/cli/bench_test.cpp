@@ -13,7 +13,7 @@ TEST(Bench, TellsAllCosts) {
     const TempDir dir;
     const auto length = dir.file("length.bin", bytecode(kLength));
     for (const Engine each : test::all_engines()) {
-        const std::string engine = test::name_of(each);
+        const std::string engine = test::text_of(each);
         const Output output = ebpfvm_command({"bench", length, "--type", "xdp", "--hex", "010203",
                                               "--engine", engine, "--repeat", "100", "--json"});
         EXPECT_EQ(output.exit_code, 0) << output.err;

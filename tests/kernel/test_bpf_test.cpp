@@ -110,7 +110,7 @@ void run_cases(const std::vector<Case>& cases, std::atomic<std::size_t>& next, F
             if (const std::string why = run_case(vm, cases[i], engine); !why.empty()) {
                 const std::lock_guard lock(failures.mutex);
                 failures.texts.push_back(
-                    fmt::format("{}, {}: {}", cases[i].name, test::name_of(engine), why));
+                    fmt::format("{}, {}: {}", cases[i].name, test::text_of(engine), why));
             }
         }
     }

@@ -16,8 +16,8 @@ inline std::vector<Engine> all_engines() {
     return engines;
 }
 
-inline std::string name_of(Engine engine) {
-    return engine == Engine::Interp ? "interp" : "baseline";
+inline std::string text_of(Engine engine) {
+    return std::string(name_of(engine));
 }
 
 } // namespace ebpfvm::test

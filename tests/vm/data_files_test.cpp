@@ -130,7 +130,7 @@ std::vector<std::filesystem::path> accepted_files() {
 
 std::string
 name_of_param(const testing::TestParamInfo<std::tuple<std::filesystem::path, Engine>>& info) {
-    return test_name(std::get<0>(info.param)) + "_" + name_of(std::get<1>(info.param));
+    return test_name(std::get<0>(info.param)) + "_" + text_of(std::get<1>(info.param));
 }
 
 auto on_all_engines(const std::vector<std::filesystem::path>& files) {

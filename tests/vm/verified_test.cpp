@@ -432,7 +432,7 @@ TEST_P(Verified, RefusesHostFunctionsWithAnotherPrototypeThanTheKernels) {
 }
 
 INSTANTIATE_TEST_SUITE_P(On, Verified, testing::ValuesIn(all_engines()),
-                         [](const auto& test) { return name_of(test.param); });
+                         [](const auto& test) { return text_of(test.param); });
 
 } // namespace
 } // namespace ebpfvm::test
