@@ -100,14 +100,19 @@ Expected<std::shared_ptr<exec::Code>> resolve(const Object& object, const Module
 }
 
 // The back end alone.
-Expected<double> compile_time(const Object& object, const Module& module, ExecMode mode) {
+Expected<double> compile_time(const Object& object, const Module& module,
+                              const LoadOptions& options) {
     static const auto memory = jit::make_code_memory();
     if (!memory) {
         return std::unexpected(memory.error());
     }
-    TRY_ASSIGN(const auto code, resolve(object, module, mode));
+    TRY_ASSIGN(const auto code, resolve(object, module, options.mode));
     const double before = cpu_time_ns();
-    TRY(jit::compile_baseline(*code, *memory));
+    if (options.engine == Engine::Jit) {
+        TRY(jit::compile_optimised(*code, *memory));
+    } else {
+        TRY(jit::compile_baseline(*code, *memory));
+    }
     return cpu_time_ns() - before;
 }
 
@@ -138,7 +143,7 @@ Expected<LoadCost> load_ours(const Object& object, const LoadOptions& options) {
         cost.verify = cpu_time_ns() - before;
     }
     if (options.engine != Engine::Interp) {
-        TRY_ASSIGN(cost.compile, compile_time(object, module, options.mode));
+        TRY_ASSIGN(cost.compile, compile_time(object, module, options));
     }
     return cost;
 }

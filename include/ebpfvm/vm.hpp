@@ -47,11 +47,14 @@ enum class ExecMode : std::uint8_t {
 enum class Engine : std::uint8_t {
     Interp,   ///< the interpreter
     Baseline, ///< machine code for x86-64, made insn by insn
+    /// Optimised machine code for x86-64. Programs that are not verified, and the few that this
+    /// compiler does not know (they call through pointers), get Baseline's.
+    Jit,
 };
 
 /// "checked", "verified".
 [[nodiscard]] std::string_view name_of(ExecMode mode);
-/// "interp", "baseline".
+/// "interp", "baseline", "jit".
 [[nodiscard]] std::string_view name_of(Engine engine);
 
 struct LoadOptions {
@@ -109,6 +112,7 @@ class Executable {
   public:
     [[nodiscard]] const Program& program() const;
     [[nodiscard]] ExecMode mode() const;
+    /// What runs the program: with Engine::Jit perhaps Baseline, see there.
     [[nodiscard]] Engine engine() const;
     [[nodiscard]] const LoadCost& load_cost() const;
 

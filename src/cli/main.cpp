@@ -79,10 +79,11 @@ void add_run_input(CLI::App& command, RunCommand& options) {
 void add_engine(CLI::App& command, Engine& engine) {
     const std::map<std::string, Engine> engines = {
         {std::string(name_of(Engine::Interp)), Engine::Interp},
-        {std::string(name_of(Engine::Baseline)), Engine::Baseline}};
+        {std::string(name_of(Engine::Baseline)), Engine::Baseline},
+        {std::string(name_of(Engine::Jit)), Engine::Jit}};
     command.add_option("--engine", engine, "what runs the program")
         ->transform(CLI::CheckedTransformer(engines).description(""))
-        ->type_name("interp|baseline");
+        ->type_name("interp|baseline|jit");
 }
 
 Action add_run(CLI::App& app, CLI::App*& command) {

@@ -49,6 +49,22 @@ struct Slot {
 };
 static_assert(sizeof(Slot) == 16);
 
+/// Is it an isa::Op, and none of the above?
+[[nodiscard]] constexpr bool is_insn(const Slot& slot) {
+    return slot.op < isa::kOpCount;
+}
+/// Of a slot that is an insn.
+[[nodiscard]] constexpr isa::Shape shape_of(const Slot& slot) {
+    return isa::shape_of(isa::Op(slot.op));
+}
+/// 2 for lddw, else 1.
+[[nodiscard]] constexpr unsigned slots_of(const Slot& slot) {
+    return is_insn(slot) && shape_of(slot) == isa::Shape::Lddw ? 2 : 1;
+}
+[[nodiscard]] constexpr bool is_jump(const Slot& slot) {
+    return is_insn(slot) && isa::is_jump(shape_of(slot));
+}
+
 /// Memory with one access right for all of it.
 struct Region {
     std::uint64_t begin = 0;

@@ -18,28 +18,16 @@ using isa::Width;
 
 namespace {
 
-bool is_insn(const exec::Slot& slot) {
-    return slot.op < isa::kOpCount;
-}
-
-Shape insn_shape(const exec::Slot& slot) {
-    return isa::shape_of(Op(slot.op));
-}
-
-unsigned slots_of(const exec::Slot& slot) {
-    return is_insn(slot) && insn_shape(slot) == Shape::Lddw ? 2 : 1;
-}
-
-bool is_jump(const exec::Slot& slot) {
-    return is_insn(slot) && isa::is_jump(insn_shape(slot));
-}
+using exec::is_insn;
+using exec::is_jump;
+using exec::slots_of;
 
 // Does control come back here from elsewhere, or not at all?
 bool ends_block(const exec::Slot& slot) {
     if (!is_insn(slot)) {
         return slot.op == exec::kOpTailCall;
     }
-    const Shape shape = insn_shape(slot);
+    const Shape shape = exec::shape_of(slot);
     return isa::is_jump(shape) || shape == Shape::Exit || shape == Shape::CallLocal ||
            shape == Shape::Callx;
 }
@@ -49,28 +37,15 @@ bool leaves_program(const exec::Slot& slot) {
     if (!is_insn(slot)) {
         return slot.op == exec::kOpTailCall;
     }
-    const Shape shape = insn_shape(slot);
+    const Shape shape = exec::shape_of(slot);
     return shape == Shape::CallHelper || shape == Shape::Callx || shape == Shape::LdAbs ||
            shape == Shape::LdInd;
 }
 
 // Are dst and src of the slot registers?
 bool names_regs(const exec::Slot& slot) {
-    return is_insn(slot) && insn_shape(slot) != Shape::CallHelper;
+    return is_insn(slot) && exec::shape_of(slot) != Shape::CallHelper;
 }
-
-class ErrorKeeper : public asmjit::ErrorHandler {
-  public:
-    void handleError(asmjit::Error error, const char*, asmjit::BaseEmitter*) override {
-        if (error_ == asmjit::kErrorOk) {
-            error_ = error;
-        }
-    }
-    [[nodiscard]] asmjit::Error error() const { return error_; }
-
-  private:
-    asmjit::Error error_ = asmjit::kErrorOk;
-};
 
 } // namespace
 
@@ -103,7 +78,7 @@ void Emitter::find_labels() {
             if (!labels_[target].isValid()) {
                 labels_[target] = as_.newLabel();
             }
-        } else if (is_insn(slot) && insn_shape(slot) == Shape::CallLocal) {
+        } else if (is_insn(slot) && exec::shape_of(slot) == Shape::CallLocal) {
             calls_entry_ |= target == 0;
         }
     }
@@ -443,58 +418,20 @@ void Emitter::emit_rare() {
 }
 
 Expected<std::vector<SlotCode>> list_baseline(const exec::Code& code, const Cpu& cpu) {
-    asmjit::CodeHolder holder;
-    asmjit::StringLogger logger;
-    logger.addFlags(asmjit::FormatFlags::kHexImms | asmjit::FormatFlags::kHexOffsets);
-    holder.init(asmjit::Environment::host());
-    holder.setLogger(&logger);
-    Emitter emitter(code, holder, cpu);
-    std::vector<SlotCode> listing;
-    emitter.watch([&](std::size_t slot) {
-        if (!listing.empty()) {
-            listing.back().text.assign(logger.data(), logger.dataSize());
-        }
-        logger.clear();
-        listing.push_back({std::uint32_t(slot), {}});
-    });
+    Listing listing;
+    Emitter emitter(code, listing.holder(), cpu);
+    emitter.watch([&](std::size_t slot) { listing.note(slot); });
     emitter.run();
-    if (!listing.empty()) {
-        listing.back().text.assign(logger.data(), logger.dataSize());
-    }
-    return listing;
+    return listing.take();
 }
 
 Expected<void> compile_baseline(exec::Code& code, const std::shared_ptr<CodeMemory>& memory,
                                 const Cpu& cpu) {
-    asmjit::CodeHolder holder;
-    ErrorKeeper errors;
-    holder.init(memory->runtime().environment());
-    holder.setErrorHandler(&errors);
-    Emitter emitter(code, holder, cpu);
+    Assembling assembling(*memory);
+    Emitter emitter(code, assembling.holder(), cpu);
     emitter.run();
-    void* base = nullptr;
-    if (errors.error() == asmjit::kErrorOk) {
-        (void)memory->runtime().add(&base, &holder);
-    }
-    if (base == nullptr) {
-        return fail(Errc::LimitExceeded, "no machine code: {}",
-                    asmjit::DebugUtils::errorAsString(errors.error()));
-    }
-    auto native = std::make_shared<NativeCode>(memory, base);
-    native->size = holder.codeSize();
-    const auto place_of = [&](const asmjit::Label& label) {
-        return static_cast<std::byte*>(base) + holder.labelOffset(label);
-    };
-    for (const asmjit::Label& entry : emitter.entries()) {
-        native->subprogs.push_back(place_of(entry));
-    }
-    code.native = place_of(emitter.run_entry());
-    if (emitter.leaf_entry().isValid()) {
-        code.native_leaf =
-            reinterpret_cast<std::uint64_t (*)(void*)>(place_of(emitter.leaf_entry()));
-    }
-    code.native_owner = std::move(native);
-    return {};
+    return assembling.install(code, memory, emitter.entries(), emitter.run_entry(),
+                              emitter.leaf_entry());
 }
 
 } // namespace ebpfvm::jit

@@ -29,6 +29,30 @@ struct Cpu {
                                               const std::shared_ptr<CodeMemory>& memory,
                                               const Cpu& cpu = Cpu::host());
 
+/// Passes of the optimising tier, to measure what each is worth.
+enum class Pass : std::uint8_t {
+#define EBPFVM_PASS(name, text) name,
+#include "jit/opt/passes.def"
+};
+inline constexpr unsigned kPassCount = 0
+#define EBPFVM_PASS(...) +1
+#include "jit/opt/passes.def"
+    ;
+struct OptOptions {
+    std::uint32_t disabled = 0; ///< Passes, as bits
+
+    [[nodiscard]] constexpr bool has(Pass pass) const {
+        return (disabled >> unsigned(pass) & 1) == 0;
+    }
+};
+
+/// Compiles verified code by way of SSA form; the same otherwise. Other code, and programs that
+/// call through pointers, are left to compile_baseline(): false.
+[[nodiscard]] Expected<bool> compile_optimised(exec::Code& code,
+                                               const std::shared_ptr<CodeMemory>& memory,
+                                               const OptOptions& options = {},
+                                               const Cpu& cpu = Cpu::host());
+
 /// Bytes of machine code; 0 if `code` has not been compiled.
 [[nodiscard]] std::size_t code_bytes(const exec::Code& code);
 
@@ -40,6 +64,12 @@ struct SlotCode {
 };
 [[nodiscard]] Expected<std::vector<SlotCode>> list_baseline(const exec::Code& code,
                                                             const Cpu& cpu = Cpu::host());
+
+[[nodiscard]] Expected<std::vector<SlotCode>> list_optimised(const exec::Code& code,
+                                                             const OptOptions& options = {},
+                                                             const Cpu& cpu = Cpu::host());
+/// The intermediate form after all passes, as text.
+[[nodiscard]] std::string ir_text(const exec::Code& code, const OptOptions& options = {});
 
 /// Runs code that has been compiled. RunInput::watch is not called; insns_executed is 0 for
 /// verified code.

@@ -5,6 +5,7 @@
 
 #include <asmjit/core.h>
 
+#include <span>
 #include <vector>
 
 namespace ebpfvm::jit {
@@ -20,6 +21,7 @@ class CodeMemory {
                                     std::uint64_t r2, std::uint64_t r10);
     [[nodiscard]] Enter enter() const { return enter_; }
     [[nodiscard]] asmjit::JitRuntime& runtime() { return runtime_; }
+    [[nodiscard]] const asmjit::JitRuntime& runtime() const { return runtime_; }
     [[nodiscard]] bool is_ready() const { return enter_ != nullptr; }
 
   private:
@@ -44,6 +46,51 @@ class NativeCode {
   private:
     std::shared_ptr<CodeMemory> memory_;
     void* base_;
+};
+
+/// From an assembler to memory that can be executed.
+class Assembling {
+  public:
+    explicit Assembling(const CodeMemory& memory);
+    Assembling(const Assembling&) = delete;
+    Assembling& operator=(const Assembling&) = delete;
+
+    [[nodiscard]] asmjit::CodeHolder& holder() { return holder_; }
+    /// Sets code.native and what belongs to it. `leaf` may be invalid, and so may `subprogs` that
+    /// nothing calls. Errors: Errc::LimitExceeded without memory.
+    [[nodiscard]] Expected<void> install(exec::Code& code, std::shared_ptr<CodeMemory> memory,
+                                         std::span<const asmjit::Label> subprogs,
+                                         const asmjit::Label& run, const asmjit::Label& leaf);
+
+  private:
+    class ErrorKeeper : public asmjit::ErrorHandler {
+      public:
+        void handleError(asmjit::Error error, const char*, asmjit::BaseEmitter*) override;
+        asmjit::Error first = asmjit::kErrorOk;
+    };
+
+    ErrorKeeper errors_{};
+    asmjit::CodeHolder holder_{};
+};
+
+/// Machine code as text, by slot.
+class Listing {
+  public:
+    Listing();
+    Listing(const Listing&) = delete;
+    Listing& operator=(const Listing&) = delete;
+
+    [[nodiscard]] asmjit::CodeHolder& holder() { return holder_; }
+    /// What comes next belongs to that slot.
+    void note(std::size_t slot);
+    [[nodiscard]] std::vector<SlotCode> take();
+
+  private:
+    void finish_part();
+
+    asmjit::StringLogger logger_{};
+    asmjit::CodeHolder holder_{};
+    std::vector<SlotCode> parts_{};
 };
 
 [[nodiscard]] inline const NativeCode& native_of(const exec::Code& code) {

@@ -180,8 +180,9 @@ class Loader {
         const std::uint64_t start = monotonic_ns();
         auto code = options_.mode == ExecMode::Verified ? resolve_verified(program, bindings, cost)
                                                         : exec::resolve(program, bindings);
-        if (code && options_.engine == Engine::Baseline) {
-            TRY(jit::compile_baseline(**code, parts_.code_memory));
+        Engine engine = Engine::Interp;
+        if (code) {
+            TRY_ASSIGN(engine, make_native(**code));
         }
         if (!code) {
             Error error = std::move(code).error();
@@ -190,8 +191,23 @@ class Loader {
         }
         cost.compile_ns = monotonic_ns() - start - cost.verify_ns;
         cost.code_bytes = jit::code_bytes(**code);
-        module_->programs.push_back({std::move(*code), cost});
+        module_->programs.push_back({std::move(*code), cost, engine});
         return {};
+    }
+
+    // The engine that the program gets.
+    Expected<Engine> make_native(exec::Code& code) {
+        if (options_.engine == Engine::Jit) {
+            TRY_ASSIGN(const bool is_done, jit::compile_optimised(code, parts_.code_memory));
+            if (is_done) {
+                return Engine::Jit;
+            }
+        }
+        if (options_.engine != Engine::Interp) {
+            TRY(jit::compile_baseline(code, parts_.code_memory));
+            return Engine::Baseline;
+        }
+        return Engine::Interp;
     }
 
     CodeOrError resolve_verified(const Program& program, const exec::Bindings& bindings,

@@ -103,6 +103,8 @@ std::string_view name_of(Engine engine) {
         return "interp";
     case Engine::Baseline:
         return "baseline";
+    case Engine::Jit:
+        return "jit";
     }
     std::unreachable();
 }
@@ -112,7 +114,7 @@ ExecMode Executable::mode() const {
 }
 
 Engine Executable::engine() const {
-    return program_->code->native != nullptr ? Engine::Baseline : Engine::Interp;
+    return program_->engine;
 }
 
 const LoadCost& Executable::load_cost() const {
@@ -124,8 +126,7 @@ std::vector<ListedInsn> Executable::xlated() const {
     std::vector<ListedInsn> listing;
     for (std::size_t at = 0; at < code.slots.size();) {
         listing.push_back({std::uint32_t(at), {exec::to_text(code, at)}});
-        const bool is_wide = code.program.insns[at].code == 0x18; // lddw
-        at += is_wide ? 2 : 1;
+        at += exec::slots_of(code.slots[at]);
     }
     return listing;
 }
@@ -134,7 +135,8 @@ Expected<std::vector<ListedInsn>> Executable::jited() const {
     if (engine() == Engine::Interp) {
         return fail(Errc::Unsupported, "program \"{}\" is interpreted", program().name);
     }
-    TRY_ASSIGN(const auto listing, jit::list_baseline(*program_->code));
+    TRY_ASSIGN(const auto listing, engine() == Engine::Jit ? jit::list_optimised(*program_->code)
+                                                           : jit::list_baseline(*program_->code));
     std::vector<ListedInsn> result;
     for (const jit::SlotCode& part : listing) {
         ListedInsn insn{part.slot, {}};

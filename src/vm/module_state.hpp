@@ -13,6 +13,7 @@ namespace ebpfvm::vm {
 struct LoadedProgram {
     std::shared_ptr<const exec::Code> code;
     LoadCost cost{};
+    Engine engine = Engine::Interp; ///< that it got
 };
 
 struct ModuleState {

@@ -49,6 +49,17 @@ class Engines {
         return code;
     }
 
+    // Without checks, as if it were verified.
+    std::shared_ptr<exec::Code> optimise(const std::vector<Insn>& insns,
+                                         const jit::OptOptions& options = {},
+                                         const jit::Cpu& cpu = jit::Cpu::host()) const {
+        auto code = resolve(insns);
+        code->is_verified = true;
+        const auto done = jit::compile_optimised(*code, memory_, options, cpu);
+        EXPECT_TRUE(done && *done);
+        return code;
+    }
+
     template <class Run>
     Outcome outcome(const exec::Code& code, Run run) const {
         Outcome outcome;
@@ -96,6 +107,15 @@ TEST(Engines, AgreeOnRandomPrograms) {
         Outcome trusted = engines.outcome(*engines.compile(insns, true), jit::run);
         trusted.insns = expected.insns; // it does not count
         ASSERT_EQ(trusted, expected) << "seed " << seed << ", without checks\n" << text_of(insns);
+        const jit::OptOptions some{.disabled = std::uint32_t(seed * 0x9e37'79b9)};
+        for (const jit::OptOptions& options : {jit::OptOptions{}, some}) {
+            const jit::Cpu cpu = seed % 4 == 0 ? old_cpu : jit::Cpu::host();
+            Outcome optimised = engines.outcome(*engines.optimise(insns, options, cpu), jit::run);
+            optimised.insns = expected.insns;
+            ASSERT_EQ(optimised, expected)
+                << "seed " << seed << ", optimised without passes " << options.disabled << '\n'
+                << text_of(insns) << jit::ir_text(*engines.optimise(insns), options);
+        }
         if (seed % 4 == 0) {
             const Outcome old = engines.outcome(*engines.compile(insns, false, old_cpu), jit::run);
             ASSERT_EQ(old, expected) << "seed " << seed << ", without BMI2\n" << text_of(insns);
@@ -144,6 +164,8 @@ TEST(Engines, AgreeOnVerifiedPrograms) {
     const LoadOptions interp{.mode = ExecMode::Verified, .verifier = {.max_explored = 20'000}};
     LoadOptions baseline = interp;
     baseline.engine = Engine::Baseline;
+    LoadOptions optimised = interp;
+    optimised.engine = Engine::Jit;
     unsigned compared = 0;
     for (std::uint64_t seed = first; seed < first + count; ++seed) {
         const auto object = object_of(SoundnessGenerator(seed).make().lines);
@@ -154,7 +176,8 @@ TEST(Engines, AgreeOnVerifiedPrograms) {
         }
         const auto again = vm.load(*object, interp);
         const auto native = vm.load(*object, baseline);
-        ASSERT_TRUE(again && native);
+        const auto best = vm.load(*object, optimised);
+        ASSERT_TRUE(again && native && best);
         for (const Input& input : inputs(seed, 3)) {
             const Traces want = traces(*expected, input);
             if (!want.fault.empty() || want != traces_elsewhere(*again, input)) {
@@ -162,6 +185,7 @@ TEST(Engines, AgreeOnVerifiedPrograms) {
             }
             ++compared;
             ASSERT_EQ(traces(*native, input), want) << "seed " << seed;
+            ASSERT_EQ(traces(*best, input), want) << "seed " << seed << ", optimised";
         }
     }
     EXPECT_GE(compared, count / 4);

@@ -75,7 +75,7 @@ TEST_P(DataFiles, GiveWhatTheyPromise) {
         return;
     }
     ASSERT_TRUE(module) << to_string(module.error());
-    ASSERT_EQ(module->programs().front().engine(), engine());
+    ASSERT_EQ(module->programs().front().engine(), checked_engine(engine()));
     EXPECT_EQ(module->programs().front().load_cost().code_bytes != 0, engine() != Engine::Interp);
     const RunResult result = run(module->programs().front(), data);
     if (!data.fault.empty()) {

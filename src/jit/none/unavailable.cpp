@@ -18,12 +18,25 @@ Expected<void> compile_baseline(exec::Code&, const std::shared_ptr<CodeMemory>&,
     return fail(Errc::Unsupported, "there is no JIT compiler for this machine");
 }
 
+Expected<bool> compile_optimised(exec::Code&, const std::shared_ptr<CodeMemory>&, const OptOptions&,
+                                 const Cpu&) {
+    return fail(Errc::Unsupported, "there is no JIT compiler for this machine");
+}
+
 std::size_t code_bytes(const exec::Code&) {
     return 0;
 }
 
 Expected<std::vector<SlotCode>> list_baseline(const exec::Code&, const Cpu&) {
     return fail(Errc::Unsupported, "there is no JIT compiler for this machine");
+}
+
+Expected<std::vector<SlotCode>> list_optimised(const exec::Code&, const OptOptions&, const Cpu&) {
+    return fail(Errc::Unsupported, "there is no JIT compiler for this machine");
+}
+
+std::string ir_text(const exec::Code&, const OptOptions&) {
+    return {};
 }
 
 RunResult run(const exec::Code&, const exec::RunInput&) {

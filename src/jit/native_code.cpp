@@ -1,0 +1,67 @@
+#include "jit/native_code.hpp"
+
+#include "support/try.hpp"
+
+namespace ebpfvm::jit {
+
+Assembling::Assembling(const CodeMemory& memory) {
+    holder_.init(memory.runtime().environment());
+    holder_.setErrorHandler(&errors_);
+}
+
+void Assembling::ErrorKeeper::handleError(asmjit::Error error, const char*, asmjit::BaseEmitter*) {
+    if (first == asmjit::kErrorOk) {
+        first = error;
+    }
+}
+
+Expected<void> Assembling::install(exec::Code& code, std::shared_ptr<CodeMemory> memory,
+                                   std::span<const asmjit::Label> subprogs,
+                                   const asmjit::Label& run, const asmjit::Label& leaf) {
+    void* base = nullptr;
+    if (errors_.first == asmjit::kErrorOk) {
+        (void)memory->runtime().add(&base, &holder_);
+    }
+    if (base == nullptr) {
+        return fail(Errc::LimitExceeded, "no machine code: {}",
+                    asmjit::DebugUtils::errorAsString(errors_.first));
+    }
+    auto native = std::make_shared<NativeCode>(std::move(memory), base);
+    native->size = holder_.codeSize();
+    const auto place_of = [&](const asmjit::Label& label) -> const void* {
+        return label.isValid() ? static_cast<std::byte*>(base) + holder_.labelOffset(label)
+                               : nullptr;
+    };
+    for (const asmjit::Label& entry : subprogs) {
+        native->subprogs.push_back(place_of(entry));
+    }
+    code.native = place_of(run);
+    code.native_leaf = reinterpret_cast<std::uint64_t (*)(void*)>(std::uintptr_t(place_of(leaf)));
+    code.native_owner = std::move(native);
+    return {};
+}
+
+Listing::Listing() {
+    logger_.addFlags(asmjit::FormatFlags::kHexImms | asmjit::FormatFlags::kHexOffsets);
+    holder_.init(asmjit::Environment::host());
+    holder_.setLogger(&logger_);
+}
+
+void Listing::finish_part() {
+    if (!parts_.empty()) {
+        parts_.back().text.assign(logger_.data(), logger_.dataSize());
+    }
+    logger_.clear();
+}
+
+void Listing::note(std::size_t slot) {
+    finish_part();
+    parts_.push_back({std::uint32_t(slot), {}});
+}
+
+std::vector<SlotCode> Listing::take() {
+    finish_part();
+    return std::move(parts_);
+}
+
+} // namespace ebpfvm::jit

@@ -1,0 +1,1029 @@
+#include "jit/opt/emit.hpp"
+
+#include "jit/abi.hpp"
+#include "jit/opt/target.hpp"
+#include "jit/thunks.hpp"
+#include "support/assert.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace ebpfvm::jit::opt {
+namespace {
+
+using asmjit::Label;
+
+x86::CondCode condition_of(Cond cond) {
+    switch (cond) {
+    case Cond::Eq:
+    case Cond::NotSet: // test
+        return x86::CondCode::kEqual;
+    case Cond::Ne:
+    case Cond::Set:
+        return x86::CondCode::kNotEqual;
+    case Cond::Ult:
+        return x86::CondCode::kUnsignedLT;
+    case Cond::Ule:
+        return x86::CondCode::kUnsignedLE;
+    case Cond::Ugt:
+        return x86::CondCode::kUnsignedGT;
+    case Cond::Uge:
+        return x86::CondCode::kUnsignedGE;
+    case Cond::Slt:
+        return x86::CondCode::kSignedLT;
+    case Cond::Sle:
+        return x86::CondCode::kSignedLE;
+    case Cond::Sgt:
+        return x86::CondCode::kSignedGT;
+    case Cond::Sge:
+        return x86::CondCode::kSignedGE;
+    }
+    std::unreachable();
+}
+
+x86::Gp gp(unsigned reg) {
+    return x86::gpq(reg);
+}
+
+x86::Gp sized(const x86::Gp& reg, Width width) {
+    return width == Width::W64 ? reg : reg.r32();
+}
+
+// What all functions of a program share.
+struct Shared {
+    x86::Assembler& as;
+    const Cpu& cpu;
+    std::vector<Label>& subprogs;
+    Label leave;
+    bool has_tail_calls = false;
+    bool has_data = false; // does any helper look at CallContext::data()?
+};
+
+struct Cold {
+    Label begin;
+    const exec::Slot* slot; // whose helper asked for the end of the run; null: it is known why
+};
+
+class FunctionEmitter {
+  public:
+    FunctionEmitter(Function& fn, const Allocation& places, Shared& shared,
+                    const std::function<void(std::size_t)>& note)
+        : fn_(fn), places_(places), shared_(shared), as_(shared.as), note_(note) {}
+
+    void run() {
+        find_frame();
+        labels_.resize(fn_.blocks.size());
+        for (const BlockId block : fn_.layout) {
+            labels_[block] = as_.newLabel();
+        }
+        prologue();
+        for (std::size_t i = 0; i < fn_.layout.size(); ++i) {
+            block_ = fn_.layout[i];
+            next_place_ = i + 1;
+            next_ = next_place_ < fn_.layout.size() ? fn_.layout[next_place_] : kNoBlock;
+            if (!is_empty(block_)) {
+                emit_block();
+            }
+        }
+        if (exit_.isValid()) {
+            as_.bind(exit_);
+            epilogue();
+            as_.ret();
+        }
+        emit_cold();
+    }
+
+  private:
+    // Frame.
+
+    void find_frame() {
+        std::uint32_t bpf = 0;
+        bool calls = false;
+        for (const BlockId block : fn_.layout) {
+            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
+                calls |= is_call(fn_[id].kind);
+                each_arg(fn_, fn_[id], [&](ValueId& arg) {
+                    bpf = fn_[arg].kind == Kind::Frame ? fn_.frame_bytes : bpf;
+                });
+            }
+        }
+        saved_ = places_.used_regs & kSavedByCallee;
+        if (fn_.anchor != Anchor::None) {
+            saved_ &= ~(1U << kAnchorReg);
+        }
+        room_ = bpf + 8 * places_.slots;
+        frame_top_ = std::int32_t(room_);
+        const std::uint32_t pushed = 8 + 8 * std::uint32_t(std::popcount(saved_));
+        if (calls || room_ != 0) {
+            room_ += (16 - (pushed + room_) % 16) % 16;
+        }
+    }
+
+    void prologue() {
+        for (unsigned reg = 0; reg < kMachineRegs; ++reg) {
+            if ((saved_ >> reg & 1) != 0) {
+                as_.push(gp(reg));
+            }
+        }
+        if (room_ != 0) {
+            as_.sub(x86::rsp, room_);
+        }
+        std::vector<Move> moves;
+        for (ValueId id = fn_.blocks[0].first; id != 0; id = fn_[id].next) {
+            if (is_param(fn_, fn_[id])) {
+                const Place from{.kind = Place::Kind::Reg, .reg = param_reg(fn_, fn_[id])};
+                if (places_.made_in(id) != from) {
+                    moves.push_back({0, from, places_.made_in(id)});
+                }
+            }
+        }
+        move_all(std::move(moves));
+        for (ValueId id = fn_.blocks[0].first; id != 0; id = fn_[id].next) {
+            if (is_param(fn_, fn_[id])) {
+                store_if_spilled(id);
+            }
+        }
+    }
+
+    void epilogue() {
+        if (room_ != 0) {
+            as_.add(x86::rsp, room_);
+        }
+        for (unsigned reg = kMachineRegs; reg-- > 0;) {
+            if ((saved_ >> reg & 1) != 0) {
+                as_.pop(gp(reg));
+            }
+        }
+    }
+
+    [[nodiscard]] x86::Mem slot_at(std::uint32_t slot) const {
+        return x86::qword_ptr(x86::rsp, std::int32_t(8 * slot));
+    }
+
+    void store_if_spilled(ValueId id) {
+        if (places_.is_stored[id] && places_.made_in(id).is_reg()) {
+            as_.mov(slot_at(places_.slot_of(id)), gp(places_.made_in(id).reg));
+        }
+    }
+
+    // Moves.
+
+    void load_const(const x86::Gp& reg, std::uint64_t value) {
+        if (value == 0) {
+            as_.xor_(reg.r32(), reg.r32());
+        } else {
+            move_const(reg, value);
+        }
+    }
+    // Leaves flags alone.
+    void move_const(const x86::Gp& reg, std::uint64_t value) {
+        if (value <= 0xffff'ffff) {
+            as_.mov(reg.r32(), value);
+        } else {
+            as_.mov(reg, value); // sign extended if that is enough
+        }
+    }
+
+    void load_value(const x86::Gp& reg, ValueId value) {
+        const Node& node = fn_[value];
+        if (node.kind == Kind::Frame) {
+            as_.lea(reg, x86::ptr(x86::rsp, frame_top_ + std::int32_t(node.imm)));
+        } else {
+            load_const(reg, std::uint64_t(node.imm));
+        }
+    }
+
+    void move(const Place& from, const Place& to) {
+        if (to.is_reg()) {
+            switch (from.kind) {
+            case Place::Kind::Reg:
+                as_.mov(gp(to.reg), gp(from.reg));
+                return;
+            case Place::Kind::Slot:
+                as_.mov(gp(to.reg), slot_at(from.slot));
+                return;
+            case Place::Kind::Const:
+                load_value(gp(to.reg), from.value);
+                return;
+            case Place::Kind::None:
+                return;
+            }
+        }
+        const x86::Mem slot = slot_at(to.slot);
+        if (from.is_reg()) {
+            as_.mov(slot, gp(from.reg));
+        } else if (from.kind == Place::Kind::Slot) {
+            as_.push(slot_at(from.slot));
+            as_.pop(slot);
+        } else if (from.kind == Place::Kind::Const) {
+            const Node& node = fn_[from.value];
+            if (node.kind == Kind::Const && is_imm32(node.imm)) {
+                as_.mov(slot, node.imm);
+            } else {
+                load_value(gp(kScratch), from.value);
+                as_.mov(slot, gp(kScratch));
+            }
+        }
+    }
+
+    // All at once. Constants come last: nothing reads them.
+    void move_all(std::vector<Move> moves) {
+        std::erase_if(moves, [](const Move& m) { return m.from == m.to; });
+        while (!moves.empty()) {
+            const auto is_read = [&](const Move& done) {
+                return std::ranges::any_of(moves, [&](const Move& other) {
+                    return &other != &done && other.from == done.to;
+                });
+            };
+            const auto free = std::ranges::find_if_not(moves, is_read);
+            if (free != moves.end()) {
+                move(free->from, free->to);
+                moves.erase(free);
+                continue;
+            }
+            // A cycle: what the first overwrites is read from the scratch register from now on.
+            const Place kept{.kind = Place::Kind::Reg, .reg = std::uint8_t(kScratch)};
+            const Place overwritten = moves.front().to;
+            move(overwritten, kept);
+            for (Move& other : moves) {
+                if (other.from == overwritten) {
+                    other.from = kept;
+                }
+            }
+        }
+    }
+
+    void moves_at(Position at) {
+        std::vector<Move> moves;
+        while (next_move_ < places_.moves.size() && places_.moves[next_move_].at <= at) {
+            moves.push_back(places_.moves[next_move_++]);
+        }
+        if (!moves.empty()) {
+            move_all(std::move(moves));
+        }
+    }
+
+    // Operands.
+
+    [[nodiscard]] bool is_floating(ValueId id) const { return fn_[id].block == kNoBlock; }
+    [[nodiscard]] x86::Gp reg_of(ValueId value) const {
+        const Place place = places_.place_of(value, at_);
+        EBPFVM_ASSERT(place.is_reg());
+        return gp(place.reg);
+    }
+    [[nodiscard]] x86::Gp dst() const { return gp(places_.made_in(id_).reg); }
+    [[nodiscard]] x86::Gp arg(unsigned i) const { return reg_of(fn_[id_].args[i]); }
+    [[nodiscard]] bool is_imm(unsigned i) const { return is_floating(fn_[id_].args[i]); }
+    [[nodiscard]] std::int64_t imm(unsigned i) const { return fn_[fn_[id_].args[i]].imm; }
+
+    // dst = args[i], without touching flags.
+    void begin_with(unsigned i) {
+        if (is_imm(i)) {
+            move_const(dst(), std::uint64_t(imm(i)));
+        } else if (dst() != arg(i)) {
+            as_.mov(dst(), arg(i));
+        }
+    }
+
+    [[nodiscard]] x86::Mem address(const Node& node) const {
+        const ValueId base = node.args[0];
+        const auto off = std::int32_t(node.imm);
+        if (fn_[base].kind == Kind::Frame && is_floating(base)) {
+            const std::int32_t at = frame_top_ + std::int32_t(fn_[base].imm) + off;
+            if (node.args[1] != 0) {
+                return x86::ptr(x86::rsp, reg_of(node.args[1]), node.scale, at, node.size);
+            }
+            return x86::ptr(x86::rsp, at, node.size);
+        }
+        if (node.args[1] != 0) {
+            return x86::ptr(reg_of(base), reg_of(node.args[1]), node.scale, off, node.size);
+        }
+        return x86::ptr(reg_of(base), off, node.size);
+    }
+
+    // Blocks.
+
+    [[nodiscard]] bool is_empty(BlockId block) const {
+        return block != 0 && fn_[fn_.blocks[block].first].kind == Kind::Jump &&
+               places_.edges[block].empty() && places_.entries[block].empty();
+    }
+    // Where a jump to the block ends up.
+    [[nodiscard]] BlockId end_of(BlockId block) const {
+        for (unsigned steps = 0; is_empty(block) && steps < 64; ++steps) {
+            block = fn_.blocks[block].succs.front();
+        }
+        return block;
+    }
+    [[nodiscard]] Label label_of(BlockId block) { return labels_[end_of(block)]; }
+    // Does control get there by itself?
+    [[nodiscard]] bool is_next(BlockId block) const {
+        const BlockId target = end_of(block);
+        BlockId next = next_;
+        std::size_t place = next_place_;
+        while (next != kNoBlock && next != target && is_empty(next)) {
+            ++place;
+            next = place < fn_.layout.size() ? fn_.layout[place] : kNoBlock;
+        }
+        return next == target;
+    }
+
+    void emit_block() {
+        as_.bind(labels_[block_]);
+        at_ = places_.block_begin[block_];
+        if (!places_.entries[block_].empty()) {
+            move_all(places_.entries[block_]);
+        }
+        for (id_ = fn_.blocks[block_].first; id_ != 0; id_ = fn_[id_].next) {
+            const Node& node = fn_[id_];
+            if (node.kind == Kind::Phi) {
+                store_if_spilled(id_);
+                continue;
+            }
+            at_ = places_.positions[id_];
+            moves_at(at_);
+            if (note_) {
+                note_(node.slot);
+            }
+            emit_node(node);
+            if (has_value(node.kind) && !is_param(fn_, node)) {
+                store_if_spilled(id_);
+            }
+        }
+    }
+
+    void jump_to(BlockId block) {
+        if (!is_next(block)) {
+            as_.jmp(label_of(block));
+        }
+    }
+
+    void emit_node(const Node& node) {
+        switch (node.kind) {
+        case Kind::None:
+        case Kind::Forward:
+        case Kind::Phi:
+        case Kind::Param:
+            return;
+        case Kind::Const:
+        case Kind::Frame:
+            return load_value(dst(), id_);
+        case Kind::HostCtx:
+            return host_ctx();
+        case Kind::Add:
+            return add(node);
+        case Kind::Sub:
+            begin_with(0);
+            return operate(x86::Inst::kIdSub, node, 1);
+        case Kind::Mul:
+            return multiply(node);
+        case Kind::And:
+            return commutative(x86::Inst::kIdAnd, node);
+        case Kind::Or:
+            return commutative(x86::Inst::kIdOr, node);
+        case Kind::Xor:
+            return commutative(x86::Inst::kIdXor, node);
+        case Kind::Shl:
+        case Kind::Shr:
+        case Kind::Sar:
+        case Kind::Rotl:
+            return shift(node);
+        case Kind::MulHigh:
+            begin_in(x86::rax, 0, Width::W64);
+            as_.mul(arg(1));
+            return end_in(x86::rdx, Width::W64);
+        case Kind::Udiv:
+        case Kind::Umod:
+        case Kind::Sdiv:
+        case Kind::Smod:
+            return divide(node);
+        case Kind::Neg:
+            begin_with(0);
+            as_.neg(sized(dst(), node.width));
+            return;
+        case Kind::Not:
+            begin_with(0);
+            as_.not_(sized(dst(), node.width));
+            return;
+        case Kind::Zext:
+            return zero_extend(node);
+        case Kind::Sext:
+            return sign_extend(node);
+        case Kind::Bswap:
+            return swap_bytes(node);
+        case Kind::Select:
+            return select(node);
+        case Kind::Load:
+            return load(node);
+        case Kind::Store:
+            return store(node);
+        case Kind::Atomic:
+            return atomic(node);
+        case Kind::Fetch:
+            return fetch(node);
+        case Kind::Exchange:
+            begin_with(2);
+            as_.xchg(address(node), low(dst(), node.size));
+            return;
+        case Kind::CompareExchange:
+            begin_in(x86::rax, 3, Width::W64);
+            as_.lock();
+            as_.cmpxchg(address(node), low(arg(2), node.size), low(x86::rax, node.size));
+            if (node.size == 4) {
+                as_.mov(dst().r32(), x86::eax); // if they were equal, nothing was written to it
+                return;
+            }
+            return end_in(x86::rax, Width::W64);
+        case Kind::StateField:
+            as_.mov(dst(), state_field(int(node.imm)));
+            return;
+        case Kind::CallHelper:
+            return call_helper(node);
+        case Kind::CallLocal:
+            return call_local(node);
+        case Kind::CallThunk:
+            move_args(node);
+            as_.mov(kFirstArg, kState);
+            call_address(std::uint64_t(node.imm));
+            return end_in(x86::rax, Width::W64);
+        case Kind::Jump:
+            if (!places_.edges[block_].empty()) {
+                move_all(places_.edges[block_]);
+            }
+            return jump_to(fn_.blocks[block_].succs.front());
+        case Kind::Branch:
+            return branch(node);
+        case Kind::Return:
+            return leave(node);
+        case Kind::TailCall:
+            return tail_call(node);
+        }
+    }
+
+    void host_ctx() {
+        if (fn_.anchor == Anchor::HostCtx) {
+            as_.mov(dst(), kState);
+        } else if (fn_.anchor == Anchor::State) {
+            as_.mov(dst(), state_field(offsets::kCtx));
+        }
+    }
+
+    // Arithmetic.
+
+    void operate(asmjit::InstId id, const Node& node, unsigned i) {
+        const x86::Gp to = sized(dst(), node.width);
+        if (is_imm(i)) {
+            as_.emit(id, to, asmjit::imm(std::int32_t(imm(i))));
+        } else {
+            as_.emit(id, to, sized(arg(i), node.width));
+        }
+    }
+
+    void commutative(asmjit::InstId id, Node node) {
+        if (is_imm(1)) {
+            if (id == x86::Inst::kIdAnd && std::uint64_t(imm(1)) <= 0xffff'ffff) {
+                node.width = Width::W32; // the upper half becomes zero
+            }
+            begin_with(0);
+            return operate(id, node, 1);
+        }
+        if (!is_imm(0) && dst() == arg(1)) {
+            return operate(id, node, 0);
+        }
+        begin_with(0);
+        operate(id, node, 1);
+    }
+
+    void add(const Node& node) {
+        const x86::Gp to = sized(dst(), node.width);
+        if (is_imm(1)) {
+            if (dst() == arg(0)) {
+                operate(x86::Inst::kIdAdd, node, 1);
+            } else {
+                as_.lea(to, x86::ptr(arg(0), std::int32_t(imm(1))));
+            }
+        } else if (dst() == arg(0)) {
+            as_.add(to, sized(arg(1), node.width));
+        } else if (dst() == arg(1)) {
+            as_.add(to, sized(arg(0), node.width));
+        } else {
+            as_.lea(to, x86::ptr(arg(0), arg(1)));
+        }
+    }
+
+    void multiply(const Node& node) {
+        const x86::Gp to = sized(dst(), node.width);
+        if (is_imm(1)) {
+            const std::int64_t factor = imm(1);
+            if (factor == 3 || factor == 5 || factor == 9) {
+                as_.lea(to, x86::ptr(arg(0), arg(0), factor == 3 ? 1 : factor == 5 ? 2 : 3));
+            } else {
+                as_.imul(to, sized(arg(0), node.width), std::int32_t(factor));
+            }
+        } else if (dst() == arg(1)) {
+            as_.imul(to, sized(arg(0), node.width));
+        } else {
+            begin_with(0);
+            as_.imul(to, sized(arg(1), node.width));
+        }
+    }
+
+    void shift(const Node& node) {
+        const x86::Gp to = sized(dst(), node.width);
+        if (is_imm(1)) {
+            return shift_by(node, to, unsigned(imm(1)));
+        }
+        if (!shared_.cpu.has_bmi2) {
+            as_.mov(x86::rcx, arg(1));
+            begin_with(0);
+            if (node.kind == Kind::Shl) {
+                as_.shl(to, x86::cl);
+            } else if (node.kind == Kind::Shr) {
+                as_.shr(to, x86::cl);
+            } else {
+                as_.sar(to, x86::cl);
+            }
+            if (node.width == Width::W32) {
+                as_.mov(to, to); // a shift by 0 leaves the high half alone
+            }
+            return;
+        }
+        x86::Gp from = dst();
+        if (is_imm(0)) {
+            begin_with(0);
+        } else {
+            from = arg(0);
+        }
+        from = sized(from, node.width);
+        const x86::Gp count = sized(arg(1), node.width);
+        if (node.kind == Kind::Shl) {
+            as_.shlx(to, from, count);
+        } else if (node.kind == Kind::Shr) {
+            as_.shrx(to, from, count);
+        } else {
+            as_.sarx(to, from, count);
+        }
+    }
+
+    void shift_by(const Node& node, const x86::Gp& to, unsigned count) {
+        if (node.kind == Kind::Rotl) {
+            const unsigned width = node.width == Width::W64 ? 64 : 32;
+            if (shared_.cpu.has_bmi2 && dst() != arg(0)) {
+                as_.rorx(to, sized(arg(0), node.width), width - count);
+                return;
+            }
+            begin_with(0);
+            as_.rol(to, count);
+            return;
+        }
+        if (node.kind == Kind::Shl && count == 1 && dst() != arg(0)) {
+            as_.lea(to, x86::ptr(arg(0), arg(0)));
+            return;
+        }
+        if (node.width == Width::W32 && !is_imm(0) && dst() != arg(0)) {
+            as_.mov(to, arg(0).r32());
+        } else {
+            begin_with(0);
+        }
+        if (node.kind == Kind::Shl) {
+            as_.shl(to, count);
+        } else if (node.kind == Kind::Shr) {
+            as_.shr(to, count);
+        } else {
+            as_.sar(to, count);
+        }
+    }
+
+    // Operations that work in rax and rdx.
+    void begin_in(const x86::Gp& reg, unsigned i, Width width) {
+        const Place from = places_.place_of(fn_[id_].args[i], at_);
+        if (!from.is_reg()) {
+            move(from, {.kind = Place::Kind::Reg, .reg = std::uint8_t(reg.id())});
+        } else if (width == Width::W32 || gp(from.reg) != reg) {
+            as_.mov(sized(reg, width), sized(gp(from.reg), width));
+        }
+    }
+    void end_in(const x86::Gp& reg, Width width) {
+        if (dst() != reg) {
+            as_.mov(sized(dst(), width), sized(reg, width));
+        }
+    }
+
+    void divide(const Node& node) {
+        const bool is_signed = node.kind == Kind::Sdiv || node.kind == Kind::Smod;
+        const bool wants_quotient = node.kind == Kind::Udiv || node.kind == Kind::Sdiv;
+        const Width width = node.width;
+        const x86::Gp dividend = sized(x86::rax, width);
+        const x86::Gp rest = sized(x86::rdx, width);
+        const x86::Gp divisor = sized(arg(1), width);
+        const Label by_zero = as_.newLabel();
+        const Label by_minus_one = as_.newLabel();
+        const Label done = as_.newLabel();
+        begin_in(x86::rax, 0, width);
+        as_.test(divisor, divisor);
+        as_.jz(by_zero);
+        if (is_signed) {
+            as_.cmp(divisor, -1);
+            as_.je(by_minus_one);
+            if (width == Width::W64) {
+                as_.cqo();
+            } else {
+                as_.cdq();
+            }
+            as_.idiv(divisor);
+        } else {
+            as_.xor_(x86::edx, x86::edx);
+            as_.div(divisor);
+        }
+        as_.jmp(done);
+        if (is_signed) {
+            as_.bind(by_minus_one);
+            if (wants_quotient) {
+                as_.neg(dividend);
+            } else {
+                as_.xor_(x86::edx, x86::edx);
+            }
+            as_.jmp(done);
+        }
+        as_.bind(by_zero);
+        if (wants_quotient) {
+            as_.xor_(x86::eax, x86::eax);
+        } else {
+            as_.mov(rest, dividend);
+        }
+        as_.bind(done);
+        end_in(wants_quotient ? x86::rax : x86::rdx, Width::W64);
+    }
+
+    void zero_extend(const Node& node) {
+        if (node.size == 1) {
+            as_.movzx(dst().r32(), arg(0).r8());
+        } else if (node.size == 2) {
+            as_.movzx(dst().r32(), arg(0).r16());
+        } else {
+            as_.mov(dst().r32(), arg(0).r32());
+        }
+    }
+
+    void sign_extend(const Node& node) {
+        const x86::Gp to = sized(dst(), node.width);
+        if (node.size == 1) {
+            as_.movsx(to, arg(0).r8());
+        } else if (node.size == 2) {
+            as_.movsx(to, arg(0).r16());
+        } else if (node.width == Width::W64) {
+            as_.movsxd(to, arg(0).r32());
+        } else {
+            as_.mov(to, arg(0).r32());
+        }
+    }
+
+    void swap_bytes(const Node& node) {
+        begin_with(0);
+        swap_dst(node.size);
+    }
+    void swap_dst(unsigned size) {
+        if (size == 2) {
+            as_.rol(dst().r16(), 8);
+            as_.movzx(dst().r32(), dst().r16());
+        } else if (size == 4) {
+            as_.bswap(dst().r32());
+        } else {
+            as_.bswap(dst());
+        }
+    }
+
+    void compare(const Node& node) {
+        const x86::Gp left = sized(arg(0), node.width);
+        const bool tests = node.cond == Cond::Set || node.cond == Cond::NotSet;
+        if (!is_imm(1)) {
+            if (tests) {
+                as_.test(left, sized(arg(1), node.width));
+            } else {
+                as_.cmp(left, sized(arg(1), node.width));
+            }
+        } else if (tests) {
+            as_.test(left, std::int32_t(imm(1)));
+        } else if (imm(1) == 0) {
+            as_.test(left, left);
+        } else {
+            as_.cmp(left, std::int32_t(imm(1)));
+        }
+    }
+
+    void select(const Node& node) {
+        const x86::CondCode condition = condition_of(node.cond);
+        if (is_imm(2)) { // 1 or 0
+            as_.xor_(dst().r32(), dst().r32());
+            compare(node);
+            as_.set(condition, dst().r8());
+            return;
+        }
+        compare(node);
+        begin_with(3);
+        as_.cmov(condition, dst(), arg(2));
+    }
+
+    // Memory.
+
+    void load(const Node& node) {
+        const x86::Mem at = address(node);
+        if (node.is_signed) {
+            if (node.size == 4) {
+                as_.movsxd(dst(), at);
+            } else {
+                as_.movsx(dst(), at);
+            }
+        } else if (node.size < 4) {
+            as_.movzx(dst().r32(), at);
+        } else {
+            as_.mov(low(dst(), node.size), at);
+        }
+        if (node.is_swapped) {
+            if (node.size == 2) {
+                as_.rol(dst().r16(), 8);
+            } else {
+                swap_dst(node.size);
+            }
+        }
+    }
+
+    void store(const Node& node) {
+        const x86::Mem at = address(node);
+        if (!is_imm(2)) {
+            as_.mov(at, low(arg(2), node.size));
+            return;
+        }
+        const auto value = std::uint64_t(imm(2));
+        if (node.size == 8) {
+            as_.mov(at, asmjit::imm(imm(2)));
+        } else {
+            as_.mov(at, asmjit::imm(value & ((std::uint64_t{1} << (8 * node.size)) - 1)));
+        }
+    }
+
+    void atomic(const Node& node) {
+        const x86::Mem at = address(node);
+        const x86::Gp value = low(arg(2), node.size);
+        as_.lock();
+        switch (node.alu) {
+        case isa::AluOp::Add:
+            as_.add(at, value);
+            return;
+        case isa::AluOp::Or:
+            as_.or_(at, value);
+            return;
+        case isa::AluOp::And:
+            as_.and_(at, value);
+            return;
+        default: // there is no other
+            as_.xor_(at, value);
+            return;
+        }
+    }
+
+    void fetch(const Node& node) {
+        const x86::Mem at = address(node);
+        if (node.alu == isa::AluOp::Add) {
+            begin_with(2);
+            as_.lock();
+            as_.xadd(at, low(dst(), node.size));
+            return;
+        }
+        const x86::Gp old = low(x86::rax, node.size);
+        const x86::Gp result = low(gp(kScratch), node.size);
+        const x86::Gp value = low(arg(2), node.size);
+        const Label again = as_.newLabel();
+        as_.mov(old, at);
+        as_.bind(again);
+        as_.mov(result, old);
+        if (node.alu == isa::AluOp::Or) {
+            as_.or_(result, value);
+        } else if (node.alu == isa::AluOp::And) {
+            as_.and_(result, value);
+        } else {
+            as_.xor_(result, value);
+        }
+        as_.lock();
+        as_.cmpxchg(at, result, old);
+        as_.jne(again);
+        end_in(x86::rax, Width::W64);
+    }
+
+    // Control.
+
+    void branch(const Node& node) {
+        const BlockId taken = fn_.blocks[block_].succs[0];
+        const BlockId otherwise = fn_.blocks[block_].succs[1];
+        compare(node);
+        const x86::CondCode condition = condition_of(node.cond);
+        if (is_next(taken)) {
+            as_.j(x86::negateCond(condition), label_of(otherwise));
+            return;
+        }
+        as_.j(condition, label_of(taken));
+        jump_to(otherwise);
+    }
+
+    void leave(const Node& node) {
+        const Place from = places_.place_of(node.args[0], at_);
+        const Place rax{.kind = Place::Kind::Reg, .reg = std::uint8_t(kRax)};
+        if (from != rax) {
+            move(from, rax);
+        }
+        const bool is_last = next_ == kNoBlock;
+        if (saved_ == 0 && room_ == 0) {
+            as_.ret();
+            return;
+        }
+        if (!exit_.isValid()) {
+            exit_ = as_.newLabel();
+        }
+        if (!is_last) {
+            as_.jmp(exit_);
+        }
+    }
+
+    void call_address(std::uint64_t function) {
+        as_.mov(x86::rax, function);
+        as_.call(x86::rax);
+    }
+
+    void move_args(const Node& node) {
+        std::vector<Move> moves;
+        const auto args = fn_.list(node);
+        for (std::size_t i = 0; i < args.size(); ++i) {
+            moves.push_back({at_,
+                             places_.place_of(args[i], at_),
+                             {.kind = Place::Kind::Reg, .reg = kArgRegs[i]}});
+        }
+        move_all(std::move(moves));
+    }
+
+    // Arguments to where C++ functions find them.
+    void store_args(const Node& node) {
+        const auto args = fn_.list(node);
+        for (std::size_t i = 0; i < args.size(); ++i) {
+            Place from = places_.place_of(args[i], at_);
+            if (!from.is_reg()) {
+                const Place scratch{.kind = Place::Kind::Reg, .reg = std::uint8_t(kScratch)};
+                move(from, scratch);
+                from = scratch;
+            }
+            as_.mov(state_field(offsets::kCallRegs + int(8 * (i + 1))), gp(from.reg));
+        }
+    }
+
+    [[nodiscard]] const exec::Slot& slot_of(const Node& node) const {
+        return fn_.code->slots[node.slot];
+    }
+
+    void call_thunk(std::uint64_t thunk, const exec::Slot& slot) {
+        as_.mov(x86::rdi, kState);
+        as_.mov(x86::rsi, address_of(&slot));
+        call_address(thunk);
+    }
+
+    void call_helper(const Node& node) {
+        const auto& helper = *reinterpret_cast<const Helper*>(node.imm);
+        if (!fn_.code->maps_of_maps.empty()) {
+            store_args(node);
+            call_thunk(address_of(jit::call_helper), slot_of(node));
+            as_.test(x86::al, x86::al);
+            as_.jz(shared_.leave);
+            as_.mov(dst(), state_field(offsets::kCallRegs));
+            return;
+        }
+        move_args(node);
+        if (helper.data != nullptr) {
+            as_.mov(x86::rax, address_of(helper.data.get()));
+            as_.mov(state_field(offsets::kData), x86::rax);
+        } else if (shared_.has_data) {
+            as_.mov(state_field(offsets::kData), 0);
+        }
+        as_.mov(kFirstArg, kState);
+        call_address(address_of(helper.fn));
+        as_.cmp(state_field(offsets::kAbortReason), 0);
+        const Label failed = as_.newLabel();
+        as_.jne(failed);
+        cold_.push_back({failed, &slot_of(node)});
+        end_in(x86::rax, Width::W64);
+    }
+
+    void call_local(const Node& node) {
+        move_args(node);
+        as_.call(shared_.subprogs[std::size_t(node.imm)]);
+        if (shared_.has_tail_calls) { // another program may have run in the callee's place
+            const Label is_same = as_.newLabel();
+            as_.mov(x86::rsi, address_of(fn_.code));
+            as_.cmp(state_field(offsets::kCode), x86::rsi);
+            as_.je(is_same);
+            as_.mov(state_field(offsets::kValue), x86::rax);
+            as_.mov(x86::rdi, kState);
+            call_address(address_of(return_to));
+            as_.mov(x86::rax, state_field(offsets::kValue));
+            as_.bind(is_same);
+        }
+        end_in(x86::rax, Width::W64);
+    }
+
+    void tail_call(const Node& node) {
+        store_args(node);
+        call_thunk(address_of(jit::tail_call), slot_of(node));
+        as_.cmp(x86::rax, 1);
+        as_.je(label_of(fn_.blocks[block_].succs.front()));
+        epilogue();
+        as_.mov(gp(kArgRegs[0]), state_field(offsets::kCtxAddress));
+        as_.jmp(x86::rax);
+    }
+
+    void emit_cold() {
+        for (const Cold& cold : cold_) {
+            as_.bind(cold.begin);
+            call_thunk(address_of(fail_abort), *cold.slot);
+            as_.jmp(shared_.leave);
+        }
+    }
+
+    Function& fn_;
+    const Allocation& places_;
+    Shared& shared_;
+    x86::Assembler& as_;
+    const std::function<void(std::size_t)>& note_;
+    std::vector<Label> labels_{};
+    std::vector<Cold> cold_{};
+    Label exit_{};
+    std::uint32_t saved_ = 0; // registers, as bits
+    std::uint32_t room_ = 0;  // bytes below the saved registers
+    std::int32_t frame_top_ = 0;
+    std::size_t next_move_ = 0;
+    std::size_t next_place_ = 0;
+    BlockId block_ = 0;
+    BlockId next_ = kNoBlock;
+    ValueId id_ = 0;
+    Position at_ = 0;
+};
+
+} // namespace
+
+Entries emit(std::span<Function> functions, std::span<const Allocation> allocations,
+             asmjit::CodeHolder& holder, const Cpu& cpu,
+             const std::function<void(std::size_t)>& note) {
+    x86::Assembler as(&holder);
+    const exec::Code& code = *functions.front().code;
+    Entries entries;
+    entries.subprogs.resize(code.subprogs.size());
+    for (const Function& fn : functions) {
+        entries.subprogs[fn.subprog] = as.newLabel();
+    }
+    Shared shared{.as = as, .cpu = cpu, .subprogs = entries.subprogs, .leave = as.newLabel()};
+    shared.has_tail_calls = std::ranges::any_of(
+        code.slots, [](const exec::Slot& slot) { return slot.op == exec::kOpTailCall; });
+    shared.has_data = std::ranges::any_of(
+        code.helpers, [](const Helper& helper) { return helper.data != nullptr; });
+    for (std::size_t i = 0; i < functions.size(); ++i) {
+        if (note) {
+            note(code.slots.size());
+        }
+        as.bind(entries.subprogs[functions[i].subprog]);
+        FunctionEmitter(functions[i], allocations[i], shared, note).run();
+        if (note) {
+            note(code.slots.size());
+        }
+    }
+    const Label entry = entries.subprogs.front();
+    switch (functions.front().anchor) {
+    case Anchor::State:
+        entries.run = entry;
+        as.bind(shared.leave);
+        as.mov(x86::rsp, state_field(offsets::kStackPointer));
+        as.ret();
+        break;
+    case Anchor::None:
+        entries.leaf = entry;
+        entries.run = as.newLabel();
+        as.bind(entries.run);
+        as.mov(kFirstArg, state_field(offsets::kCtx));
+        as.jmp(entry);
+        break;
+    case Anchor::HostCtx:
+        entries.leaf = as.newLabel();
+        entries.run = as.newLabel();
+        as.bind(entries.leaf);
+        as.push(kState);
+        as.mov(kState, kFirstArg);
+        const Label both = as.newLabel();
+        as.bind(both);
+        as.mov(gp(kArgRegs[0]), kState);
+        as.call(entry);
+        as.pop(kState);
+        as.ret();
+        as.bind(entries.run);
+        as.push(kState);
+        as.mov(kState, state_field(offsets::kCtx));
+        as.jmp(both);
+        break;
+    }
+    return entries;
+}
+
+} // namespace ebpfvm::jit::opt

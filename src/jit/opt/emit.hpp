@@ -1,0 +1,27 @@
+// Machine code of functions whose values have places.
+#pragma once
+
+#include "jit/opt/allocate.hpp"
+#include "jit/opt/ir.hpp"
+
+#include <asmjit/x86.h>
+
+#include <functional>
+#include <span>
+#include <vector>
+
+namespace ebpfvm::jit::opt {
+
+struct Entries {
+    std::vector<asmjit::Label> subprogs{}; ///< by subprogram; invalid: inlined everywhere
+    asmjit::Label run{};                   ///< where runs and tail calls enter
+    asmjit::Label leaf{};                  ///< Code::native_leaf, or invalid
+};
+
+/// `note(slot)` is called before the code of each slot, with the number of slots for what belongs
+/// to none; it may be null.
+[[nodiscard]] Entries emit(std::span<Function> functions, std::span<const Allocation> allocations,
+                           asmjit::CodeHolder& holder, const Cpu& cpu,
+                           const std::function<void(std::size_t)>& note);
+
+} // namespace ebpfvm::jit::opt

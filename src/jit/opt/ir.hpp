@@ -1,0 +1,234 @@
+// The optimising tier's intermediate form: SSA values in a graph of blocks, one Function per
+// subprogram that is not inlined.
+#pragma once
+
+#include "exec/code.hpp"
+#include "isa/op_kind.hpp"
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+namespace ebpfvm::jit::opt {
+
+using isa::Width;
+
+/// Index into Function::nodes; 0 is no value.
+using ValueId = std::uint32_t;
+/// Index into Function::blocks; 0 is the entry.
+using BlockId = std::uint32_t;
+inline constexpr BlockId kNoBlock = ~BlockId{0};
+
+/// All values are 64 bits wide. An operation of Width::W32 looks at the low halves of its arguments
+/// and zeroes the high half of its result.
+enum class Kind : std::uint8_t {
+    None,    ///< removed
+    Forward, ///< replaced by args[0]
+    // Leaves.
+    Const,   ///< imm; in no block until constants are placed
+    Param,   ///< BPF register `imm` (1..5) at entry
+    Frame,   ///< address of the frame's upper end + imm
+    HostCtx, ///< address of the host's context object
+    Phi,     ///< a value of list() for each predecessor
+    // args[0] op args[1].
+    Add,
+    Sub,
+    Mul,
+    MulHigh, ///< upper half of the unsigned 128-bit product
+    And,
+    Or,
+    Xor,
+    Shl,
+    Shr,
+    Sar,
+    Rotl,
+    Udiv, ///< BPF's: x / 0 == 0, x % 0 == x
+    Umod,
+    Sdiv,
+    Smod,
+    // One argument.
+    Neg,
+    Not,
+    Zext,  ///< of the low `size` bytes
+    Sext,  ///< of the low `size` bytes, to `width`
+    Bswap, ///< of the low `size` bytes, zero extended
+    /// args[2] if args[0] cond args[1], else args[3].
+    Select,
+    // Memory: address is args[0] + (args[1] << scale) + imm.
+    Load,   ///< `size` bytes; is_signed: sign extended to 64 bits; is_swapped: big-endian
+    Store,  ///< the low `size` bytes of args[2]
+    Atomic, ///< memory op= args[2]; `alu` says which
+    Fetch,  ///< the same; the old value
+    Exchange,
+    CompareExchange, ///< args[3] is the value compared with
+    StateField,      ///< 8 bytes of the RunState at imm
+    // Calls: arguments are list().
+    CallHelper, ///< imm: address of the Helper
+    CallLocal,  ///< imm: index of the subprogram
+    CallThunk,  ///< imm: address of a function of (RunState&, list()...)
+    // Ends of blocks.
+    Jump,
+    Branch,   ///< to succs[0] if args[0] cond args[1], else to succs[1]
+    Return,   ///< args[0]
+    TailCall, ///< list(): r1..r3; leaves if there is a program, else to succs[0]
+};
+
+enum class Cond : std::uint8_t { Eq, Ne, Ult, Ule, Ugt, Uge, Slt, Sle, Sgt, Sge, Set, NotSet };
+
+[[nodiscard]] Cond negate(Cond cond);
+/// The condition with its arguments swapped.
+[[nodiscard]] Cond swap(Cond cond);
+
+struct Node {
+    Kind kind = Kind::None;
+    Width width = Width::W64;
+    Cond cond = Cond::Eq;
+    std::uint8_t size = 0;
+    std::uint8_t bits = 64; ///< the value is below 2^bits
+    std::uint8_t scale = 0;
+    bool is_signed = false;
+    bool is_swapped = false;
+    bool is_ordered = false; ///< memory: nothing moves across it
+    isa::AluOp alu = isa::AluOp::Add;
+    std::array<ValueId, 4> args{};
+    std::int64_t imm = 0;
+    BlockId block = kNoBlock;
+    ValueId prev = 0;
+    ValueId next = 0;
+    std::uint32_t slot = 0; ///< of the program, for listings and faults
+};
+
+struct Block {
+    ValueId first = 0;
+    ValueId last = 0; ///< its end, once it has one
+    std::vector<BlockId> preds{};
+    std::vector<BlockId> succs{};
+    // Set by find_loops().
+    BlockId idom = kNoBlock;
+    std::uint32_t rpo = 0;       ///< position in reverse postorder
+    std::uint32_t dom_begin = 0; ///< of the subtree in the dominator tree, in preorder
+    std::uint32_t dom_end = 0;
+    BlockId loop = kNoBlock;      ///< header of the innermost loop around it
+    std::uint16_t loop_depth = 0; ///< 0: in no loop
+};
+
+/// What the functions of a program keep in the register that survives all calls.
+enum class Anchor : std::uint8_t {
+    None,    ///< nothing: one function, which gets the context as a C function does
+    HostCtx, ///< the host's context object
+    State,   ///< the RunState
+};
+
+struct Function {
+    const exec::Code* code = nullptr;
+    std::uint32_t subprog = 0;
+    Anchor anchor = Anchor::None;
+    std::uint32_t frame_bytes = 0; ///< of BPF stack, its own and of what is inlined
+    std::vector<Node> nodes{1};
+    std::vector<Block> blocks{};
+    std::vector<BlockId> layout{}; ///< blocks in the order of machine code; only what is reachable
+    std::vector<ValueId> pool{};   ///< of lists
+    // Set by find_loops().
+    std::vector<BlockId> headers{};     ///< of loops, outer ones before inner ones
+    std::vector<BlockId> outer_loops{}; ///< by header: header of the loop around it
+
+    [[nodiscard]] Node& operator[](ValueId id) { return nodes[id]; }
+    [[nodiscard]] const Node& operator[](ValueId id) const { return nodes[id]; }
+
+    BlockId add_block();
+    void add_edge(BlockId from, BlockId to);
+    /// At the end of the block.
+    ValueId append(BlockId block, const Node& node);
+    ValueId insert_before(ValueId place, const Node& node);
+    ValueId insert_first(BlockId block, const Node& node);
+    /// Takes it out of its block.
+    void unlink(ValueId id);
+    void remove(ValueId id);
+    /// All uses of `id` mean `with` from now on; see resolve().
+    void replace(ValueId id, ValueId with);
+
+    [[nodiscard]] ValueId constant(std::uint64_t value);
+    [[nodiscard]] bool is_const(ValueId id) const { return nodes[id].kind == Kind::Const; }
+    [[nodiscard]] bool is_const(ValueId id, std::uint64_t value) const {
+        return is_const(id) && std::uint64_t(nodes[id].imm) == value;
+    }
+    [[nodiscard]] std::uint64_t value_of(ValueId constant) const {
+        return std::uint64_t(nodes[constant].imm);
+    }
+
+    /// Follows replacements.
+    [[nodiscard]] ValueId resolve(ValueId id);
+    /// Makes all arguments their replacements.
+    void resolve_all();
+
+    /// Phi and calls.
+    [[nodiscard]] std::span<ValueId> list(const Node& node) {
+        return {pool.data() + node.args[0], node.args[1]};
+    }
+    [[nodiscard]] std::span<const ValueId> list(const Node& node) const {
+        return {pool.data() + node.args[0], node.args[1]};
+    }
+    void set_list(Node& node, std::span<const ValueId> values);
+
+    /// The predecessor's place in `preds` and in the lists of phis.
+    void remove_edge(BlockId from, BlockId to);
+
+    [[nodiscard]] bool dominates(BlockId above, BlockId below) const {
+        return blocks[above].dom_begin <= blocks[below].dom_begin &&
+               blocks[below].dom_end <= blocks[above].dom_end;
+    }
+
+  private:
+    std::unordered_map<std::uint64_t, ValueId> constants_{};
+};
+
+[[nodiscard]] constexpr bool has_list(Kind kind) {
+    return kind == Kind::Phi || kind == Kind::CallHelper || kind == Kind::CallLocal ||
+           kind == Kind::CallThunk || kind == Kind::TailCall;
+}
+[[nodiscard]] constexpr bool is_end(Kind kind) {
+    return kind >= Kind::Jump;
+}
+[[nodiscard]] constexpr bool is_call(Kind kind) {
+    return kind == Kind::CallHelper || kind == Kind::CallLocal || kind == Kind::CallThunk ||
+           kind == Kind::TailCall;
+}
+/// May it be left out if nobody uses its value?
+[[nodiscard]] constexpr bool is_removable(Kind kind) {
+    return kind <= Kind::Load || kind == Kind::StateField;
+}
+/// Is it the same wherever its arguments are the same?
+[[nodiscard]] constexpr bool is_pure(Kind kind) {
+    return kind >= Kind::Const && kind <= Kind::Select && kind != Kind::Phi;
+}
+[[nodiscard]] constexpr bool is_commutative(Kind kind) {
+    return kind == Kind::Add || kind == Kind::Mul || kind == Kind::MulHigh || kind == Kind::And ||
+           kind == Kind::Or || kind == Kind::Xor;
+}
+/// Does its result mean anything?
+[[nodiscard]] constexpr bool has_value(Kind kind) {
+    return kind >= Kind::Const && !is_end(kind) && kind != Kind::Store && kind != Kind::Atomic;
+}
+
+/// Calls f(ValueId&) for each argument.
+template <class F>
+void each_arg(Function& fn, Node& node, F f) {
+    if (has_list(node.kind)) {
+        for (ValueId& arg : fn.list(node)) {
+            f(arg);
+        }
+        return;
+    }
+    for (ValueId& arg : node.args) {
+        if (arg != 0) {
+            f(arg);
+        }
+    }
+}
+
+/// Immediate dominators, reverse postorder, loops; takes what cannot be reached out of `layout`.
+void find_loops(Function& fn);
+
+} // namespace ebpfvm::jit::opt

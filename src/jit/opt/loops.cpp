@@ -1,0 +1,195 @@
+// Order, dominators and loops. Dominators: Cooper, Harvey and Kennedy, "A simple, fast dominance
+// algorithm", 2001.
+#include "jit/opt/ir.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace ebpfvm::jit::opt {
+namespace {
+
+class LoopFinder {
+  public:
+    explicit LoopFinder(Function& fn) : fn_(fn) {}
+
+    void run() {
+        find_order();
+        drop_unreachable();
+        find_dominators();
+        number_tree();
+        find_bodies();
+    }
+
+  private:
+    static constexpr std::uint32_t kUnseen = ~std::uint32_t{0};
+
+    void find_order() {
+        for (Block& block : fn_.blocks) {
+            block.rpo = kUnseen;
+            block.idom = block.loop = kNoBlock;
+            block.loop_depth = 0;
+        }
+        struct Visit {
+            BlockId block;
+            std::size_t next;
+        };
+        std::vector<Visit> path{{0, 0}};
+        fn_.blocks[0].rpo = 0;
+        while (!path.empty()) {
+            Visit& visit = path.back();
+            const Block& block = fn_.blocks[visit.block];
+            if (visit.next < block.succs.size()) {
+                const BlockId succ = block.succs[visit.next++];
+                if (fn_.blocks[succ].rpo == kUnseen) {
+                    fn_.blocks[succ].rpo = 0;
+                    path.push_back({succ, 0});
+                }
+            } else {
+                order_.push_back(visit.block);
+                path.pop_back();
+            }
+        }
+        std::ranges::reverse(order_);
+        for (std::uint32_t i = 0; i < order_.size(); ++i) {
+            fn_.blocks[order_[i]].rpo = i;
+        }
+    }
+
+    void drop_unreachable() {
+        for (const BlockId id : fn_.layout) {
+            Block& block = fn_.blocks[id];
+            if (block.rpo != kUnseen) {
+                continue;
+            }
+            while (!block.succs.empty()) {
+                fn_.remove_edge(id, block.succs.back());
+            }
+            while (block.first != 0) {
+                fn_.remove(block.first);
+            }
+        }
+        std::erase_if(fn_.layout, [&](BlockId id) { return fn_.blocks[id].rpo == kUnseen; });
+    }
+
+    void find_dominators() {
+        fn_.blocks[0].idom = 0;
+        for (bool changed = true; changed;) {
+            changed = false;
+            for (const BlockId id : order_) {
+                if (id == 0) {
+                    continue;
+                }
+                BlockId idom = kNoBlock;
+                for (const BlockId pred : fn_.blocks[id].preds) {
+                    if (fn_.blocks[pred].idom != kNoBlock) {
+                        idom = idom == kNoBlock ? pred : common(idom, pred);
+                    }
+                }
+                changed |= fn_.blocks[id].idom != idom;
+                fn_.blocks[id].idom = idom;
+            }
+        }
+    }
+
+    BlockId common(BlockId a, BlockId b) const {
+        while (a != b) {
+            if (fn_.blocks[a].rpo > fn_.blocks[b].rpo) {
+                a = fn_.blocks[a].idom;
+            } else {
+                b = fn_.blocks[b].idom;
+            }
+        }
+        return a;
+    }
+
+    // A block's subtree is [dom_begin, dom_end): sizes from below, then places from above.
+    void number_tree() {
+        for (const BlockId id : order_) {
+            fn_.blocks[id].dom_end = 1;
+        }
+        for (std::size_t i = order_.size(); i-- > 1;) {
+            const Block& block = fn_.blocks[order_[i]];
+            fn_.blocks[block.idom].dom_end += block.dom_end;
+        }
+        std::vector<std::uint32_t> next(fn_.blocks.size());
+        for (const BlockId id : order_) {
+            Block& block = fn_.blocks[id];
+            const std::uint32_t size = block.dom_end;
+            block.dom_begin =
+                id == 0 ? 0 : std::exchange(next[block.idom], next[block.idom] + size);
+            next[id] = block.dom_begin + 1;
+            block.dom_end = block.dom_begin + size;
+        }
+    }
+
+    // Inner loops come later in the order than the loops around them.
+    void find_bodies() {
+        std::vector<BlockId> work;
+        for (std::size_t i = order_.size(); i-- > 0;) {
+            const BlockId header = order_[i];
+            for (const BlockId pred : fn_.blocks[header].preds) {
+                if (fn_.dominates(header, pred)) {
+                    work.push_back(pred);
+                }
+            }
+            if (work.empty()) {
+                continue;
+            }
+            fn_.headers.push_back(header);
+            while (!work.empty()) {
+                BlockId id = outermost(work.back());
+                work.pop_back();
+                if (id == header) {
+                    continue;
+                }
+                around(id) = header;
+                for (const BlockId pred : fn_.blocks[id].preds) {
+                    if (outermost(pred) != header && fn_.dominates(header, pred)) {
+                        work.push_back(pred);
+                    }
+                }
+            }
+        }
+        std::ranges::reverse(fn_.headers);
+        for (const BlockId header : fn_.headers) { // outer ones first
+            Block& block = fn_.blocks[header];
+            const BlockId outer = block.loop;
+            block.loop_depth =
+                std::uint16_t(outer == kNoBlock ? 1 : fn_.blocks[outer].loop_depth + 1);
+            outer_.push_back(outer);
+        }
+        for (const BlockId id : order_) {
+            Block& block = fn_.blocks[id];
+            if (block.loop_depth == 0 && block.loop != kNoBlock) {
+                block.loop_depth = fn_.blocks[block.loop].loop_depth;
+            }
+        }
+        fn_.outer_loops.assign(fn_.blocks.size(), kNoBlock);
+        for (std::size_t i = 0; i < fn_.headers.size(); ++i) {
+            fn_.outer_loops[fn_.headers[i]] = outer_[i];
+            fn_.blocks[fn_.headers[i]].loop = fn_.headers[i];
+        }
+    }
+
+    // While bodies are found, `loop` of a header is the loop around its own.
+    BlockId outermost(BlockId id) {
+        while (around(id) != kNoBlock) {
+            id = around(id);
+        }
+        return id;
+    }
+    BlockId& around(BlockId id) { return fn_.blocks[id].loop; }
+
+    Function& fn_;
+    std::vector<BlockId> order_{};
+    std::vector<BlockId> outer_{};
+};
+
+} // namespace
+
+void find_loops(Function& fn) {
+    fn.headers.clear();
+    LoopFinder(fn).run();
+}
+
+} // namespace ebpfvm::jit::opt

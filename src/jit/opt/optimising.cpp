@@ -1,0 +1,79 @@
+// The optimising tier: build, passes, registers, machine code.
+#include "jit/native_code.hpp"
+#include "jit/opt/allocate.hpp"
+#include "jit/opt/build.hpp"
+#include "jit/opt/emit.hpp"
+#include "jit/opt/passes.hpp"
+#include "support/try.hpp"
+
+namespace ebpfvm::jit {
+namespace {
+
+void optimise(opt::Function& fn, const OptOptions& options) {
+    opt::clean(fn);
+    if (options.has(Pass::Stack)) {
+        opt::promote_stack(fn);
+        opt::clean(fn);
+    }
+    opt::lower(fn);
+}
+
+std::optional<std::vector<opt::Function>> functions_of(const exec::Code& code,
+                                                       const OptOptions& options) {
+    if (!code.is_verified) {
+        return std::nullopt;
+    }
+    auto functions = opt::build(code, options);
+    if (functions) {
+        for (opt::Function& fn : *functions) {
+            optimise(fn, options);
+        }
+    }
+    return functions;
+}
+
+opt::Entries emit_all(std::span<opt::Function> functions, asmjit::CodeHolder& holder,
+                      const Cpu& cpu, const std::function<void(std::size_t)>& note) {
+    std::vector<opt::Allocation> allocations;
+    for (opt::Function& fn : functions) {
+        allocations.push_back(opt::allocate(fn, cpu));
+    }
+    return opt::emit(functions, allocations, holder, cpu, note);
+}
+
+} // namespace
+
+Expected<bool> compile_optimised(exec::Code& code, const std::shared_ptr<CodeMemory>& memory,
+                                 const OptOptions& options, const Cpu& cpu) {
+    auto functions = functions_of(code, options);
+    if (!functions) {
+        return false;
+    }
+    Assembling assembling(*memory);
+    const opt::Entries entries = emit_all(*functions, assembling.holder(), cpu, nullptr);
+    TRY(assembling.install(code, memory, entries.subprogs, entries.run, entries.leaf));
+    return true;
+}
+
+Expected<std::vector<SlotCode>> list_optimised(const exec::Code& code, const OptOptions& options,
+                                               const Cpu& cpu) {
+    auto functions = functions_of(code, options);
+    if (!functions) {
+        return list_baseline(code, cpu);
+    }
+    Listing listing;
+    (void)emit_all(*functions, listing.holder(), cpu,
+                   [&](std::size_t slot) { listing.note(slot); });
+    return listing.take();
+}
+
+std::string ir_text(const exec::Code& code, const OptOptions& options) {
+    auto functions = functions_of(code, options);
+    std::string text;
+    for (const opt::Function& fn : functions ? *functions : std::vector<opt::Function>{}) {
+        text += opt::to_text(fn);
+    }
+    return text;
+}
+
+} // namespace ebpfvm::jit

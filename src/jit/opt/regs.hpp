@@ -1,0 +1,48 @@
+// Which registers a slot reads and writes.
+#pragma once
+
+#include "exec/code.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace ebpfvm::jit::opt {
+
+/// Registers as bits; may_goto's counter counts as one.
+using RegSet = std::uint16_t;
+inline constexpr unsigned kCounter = kRegCount;
+inline constexpr unsigned kVarCount = kRegCount + 1;
+
+[[nodiscard]] constexpr RegSet bit(unsigned reg) {
+    return RegSet(1U << reg);
+}
+
+struct RegUse {
+    RegSet reads = 0;
+    RegSet writes = 0;
+};
+
+[[nodiscard]] RegUse regs_of(const exec::Slot& slot);
+
+/// A run of slots that is entered at its first and left behind its last.
+struct SlotBlock {
+    std::uint32_t begin = 0;
+    std::uint32_t end = 0;
+    RegSet live = 0; ///< read from its begin on before they are written
+    bool is_reachable = false;
+    std::vector<std::uint32_t>
+        succs{}; ///< places in SubprogShape::blocks; of a branch: taken first
+    std::vector<std::uint32_t> preds{}; ///< reachable ones
+};
+
+/// The control flow of one subprogram.
+struct SubprogShape {
+    std::vector<SlotBlock> blocks{};    ///< ascending
+    std::vector<std::uint32_t> order{}; ///< reachable ones in reverse postorder
+    bool has_counter = false;
+};
+
+/// Slots [begin, end) are a subprogram.
+[[nodiscard]] SubprogShape shape_of(const exec::Code& code, std::uint32_t begin, std::uint32_t end);
+
+} // namespace ebpfvm::jit::opt
