@@ -67,6 +67,8 @@ struct LoadOptions {
     /// rest on, so flags, special fields, inner maps, and the content of frozen maps, too.
     std::map<std::string, std::shared_ptr<Map>, std::less<>> maps{};
     std::map<std::string, HostVariable, std::less<>> variables{};
+    /// Of Engine::Jit: passes to leave out, to measure what they are worth. docs/jit.md names them.
+    std::vector<std::string> without_passes{};
     /// Of verified mode. The Vm's own tables stand in for `helpers` and `prog_types`; `facts` is
     /// not looked at.
     VerifierOptions verifier{};
@@ -120,6 +122,9 @@ class Executable {
     [[nodiscard]] std::vector<ListedInsn> xlated() const;
     /// Machine code in Intel's syntax. Errors: Errc::Unsupported with Engine::Interp.
     [[nodiscard]] Expected<std::vector<ListedInsn>> jited() const;
+    /// The optimising compiler's intermediate form, after all passes. Errors: Errc::Unsupported
+    /// without Engine::Jit.
+    [[nodiscard]] Expected<std::vector<ListedInsn>> ir() const;
 
     /// Runs an XDP program. Errors of use (another program type) end as FaultKind::BadCtxAccess.
     RunResult run(XdpCtx& ctx, const RunOptions& options = {}) const;

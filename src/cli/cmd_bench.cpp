@@ -56,7 +56,7 @@ void print_json(const BenchCommand& command, const Executable& program, const Me
     line.add("object", command.object)
         .add("prog", program.program().name)
         .add("type", name_of(program.program().type))
-        .add("engine", name_of(command.engine))
+        .add("engine", name_of(program.engine()))
         .add("mode", name_of(program.mode()))
         .add("retval", measured.result.r0)
         .add("runs", measured.cost.runs)
@@ -73,7 +73,7 @@ void print_text(const BenchCommand& command, const Style& style, const Executabl
                 const Measured& measured) {
     const LoadCost& cost = program.load_cost();
     fmt::print("{} ({}), {}, {}\n", style.heading(program.program().name),
-               name_of(program.program().type), name_of(command.engine),
+               name_of(program.program().type), name_of(program.engine()),
                command.is_checked ? "with checks" : "verified");
     fmt::print("  r0       {} ({:#x})\n", measured.result.r0, measured.result.r0);
     fmt::print("  run      {:.1f} ns, {} runs\n", measured.cost.ns_per_run(), measured.cost.runs);
@@ -96,7 +96,8 @@ Expected<int> bench_command(const BenchCommand& command, const Style& style) {
     TRY_ASSIGN(const Module module,
                vm.load(object, {.mode = command.is_checked ? ExecMode::Checked : ExecMode::Verified,
                                 .engine = command.engine,
-                                .programs = {program->name}}));
+                                .programs = {program->name},
+                                .without_passes = command.without_passes}));
     TRY_ASSIGN(const Executable executable, module.program(program->name));
     measured.load_us = us_since(start);
     measure(command, executable, input, bytes, measured);

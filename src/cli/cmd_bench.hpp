@@ -15,7 +15,8 @@ struct BenchCommand {
     std::string type; ///< of programs whose section says nothing
     std::string data;
     std::optional<std::string> hex;
-    Engine engine = Engine::Baseline;
+    Engine engine = Engine::Jit;
+    std::vector<std::string> without_passes{};
     bool is_checked = false;  ///< with run-time checks, for programs that no verifier accepts
     std::uint64_t repeat = 0; ///< 0: as many runs as fit into 0.2 s
     bool json = false;

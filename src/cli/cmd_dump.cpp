@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace ebpfvm::cli {
 namespace {
 
@@ -16,9 +18,10 @@ Expected<Executable> load(const DumpCommand& command, Vm& vm, const Object& obje
                           const Program& program) {
     TRY_ASSIGN(const Module module,
                vm.load(object, {.mode = command.is_checked ? ExecMode::Checked : ExecMode::Verified,
-                                .engine = command.form == DumpForm::Jited ? Engine::Baseline
-                                                                          : Engine::Interp,
-                                .programs = {program.name}}));
+                                .engine = command.form == DumpForm::Xlated ? Engine::Interp
+                                                                           : command.engine,
+                                .programs = {program.name},
+                                .without_passes = command.without_passes}));
     return module.program(program.name);
 }
 
@@ -46,7 +49,15 @@ class Dump {
 
   private:
     Expected<std::vector<ListedInsn>> list(const Executable& executable) const {
-        return command_.form == DumpForm::Jited ? executable.jited() : executable.xlated();
+        switch (command_.form) {
+        case DumpForm::Xlated:
+            return executable.xlated();
+        case DumpForm::Ir:
+            return executable.ir();
+        case DumpForm::Jited:
+            return executable.jited();
+        }
+        std::unreachable();
     }
 
     Expected<void> find_facts(const Vm& vm) {
@@ -76,7 +87,7 @@ class Dump {
             fmt::print("{}\n", style_.quiet(
                                    fmt::format("; {}:{}: {}", line->file, line->line, line->text)));
         }
-        if (command_.form == DumpForm::Jited && insn != last_) {
+        if (command_.form != DumpForm::Xlated && insn != last_) {
             const std::string text =
                 insn < program_.insns.size()
                     ? fmt::format("{}: {}", insn, disassemble_at(program_.insns, insn))
@@ -87,7 +98,7 @@ class Dump {
     }
 
     void print_line(std::uint32_t insn, const std::string& line) const {
-        if (command_.form == DumpForm::Jited) {
+        if (command_.form != DumpForm::Xlated) {
             fmt::print("        {}\n", line);
         } else {
             fmt::print("{:>5}: {}{}\n", insn, line, facts_of(insn));

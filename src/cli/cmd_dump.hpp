@@ -2,14 +2,16 @@
 #pragma once
 
 #include "cli/style.hpp"
-#include "ebpfvm/error.hpp"
+#include "ebpfvm/vm.hpp"
 
 #include <string>
+#include <vector>
 
 namespace ebpfvm::cli {
 
 enum class DumpForm : std::uint8_t {
     Xlated, ///< insns, resolved and rewritten
+    Ir,     ///< the optimising compiler's intermediate form
     Jited,  ///< machine code
 };
 
@@ -18,6 +20,8 @@ struct DumpCommand {
     std::string object;
     std::string prog;        ///< empty: the first
     std::string type;        ///< of programs whose section says nothing
+    Engine engine = Engine::Jit; ///< of machine code
+    std::vector<std::string> without_passes{};
     bool is_checked = false; ///< as for programs that no verifier has passed
     bool with_source = false;
     bool with_facts = false;

@@ -86,6 +86,12 @@ void add_engine(CLI::App& command, Engine& engine) {
         ->type_name("interp|baseline|jit");
 }
 
+void add_passes(CLI::App& command, std::vector<std::string>& without) {
+    command.add_option("--without", without, "with --engine jit: leave out passes (docs/jit.md)")
+        ->delimiter(',')
+        ->type_name("PASS,...");
+}
+
 Action add_run(CLI::App& app, CLI::App*& command) {
     command = add_command(app, "run", "Run a program on a capture file or on one input",
                           "ebpfvm run xdp_count.bpf.o --pcap traffic.pcap --write passed.pcap");
@@ -97,6 +103,7 @@ Action add_run(CLI::App& app, CLI::App*& command) {
         ->type_name("NAME=VALUE")
         ->allow_extra_args(false);
     add_engine(*command, options->engine);
+    add_passes(*command, options->without_passes);
     command->add_flag("--verify", options->verify,
                       "have the verifier judge the program first; run it without checks");
     command->add_option("--budget", options->budget, "stop a run after N insns")
@@ -124,6 +131,7 @@ Action add_bench(CLI::App& app, CLI::App*& command) {
         ->type_name("\"AA BB\"")
         ->excludes(data);
     add_engine(*command, options->engine);
+    add_passes(*command, options->without_passes);
     command->add_flag("--checked", options->is_checked,
                       "with run-time checks, instead of verifying it");
     command->add_option("--repeat", options->repeat, "runs; default: as many as fit into 0.2 s")
@@ -151,13 +159,17 @@ Action add_dump(CLI::App& app, CLI::App*& command) {
     command = add_command(app, "dump", "Show what engines make of a program",
                           "ebpfvm dump jited xdp_count.bpf.o --source");
     auto options = std::make_shared<DumpCommand>();
-    const std::map<std::string, DumpForm> forms = {{"xlated", DumpForm::Xlated},
-                                                   {"jited", DumpForm::Jited}};
-    command->add_option("FORM", options->form, "xlated: rewritten insns; jited: machine code")
+    const std::map<std::string, DumpForm> forms = {
+        {"xlated", DumpForm::Xlated}, {"ir", DumpForm::Ir}, {"jited", DumpForm::Jited}};
+    command
+        ->add_option("FORM", options->form,
+                     "xlated: rewritten insns; ir: intermediate form; jited: machine code")
         ->required()
         ->transform(CLI::CheckedTransformer(forms).description(""))
-        ->type_name("xlated|jited");
+        ->type_name("xlated|ir|jited");
     add_program(*command, *options);
+    add_engine(*command, options->engine);
+    add_passes(*command, options->without_passes);
     auto* checked = command->add_flag("--checked", options->is_checked,
                                       "with the checks for programs that nobody has verified");
     command->add_flag("--source", options->with_source, "show source lines");

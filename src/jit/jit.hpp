@@ -4,7 +4,9 @@
 #include "exec/run_state.hpp"
 
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ebpfvm::jit {
@@ -68,8 +70,13 @@ struct SlotCode {
 [[nodiscard]] Expected<std::vector<SlotCode>> list_optimised(const exec::Code& code,
                                                              const OptOptions& options = {},
                                                              const Cpu& cpu = Cpu::host());
-/// The intermediate form after all passes, as text.
-[[nodiscard]] std::string ir_text(const exec::Code& code, const OptOptions& options = {});
+/// The intermediate form after all passes, by slot; empty if compile_optimised() refuses it.
+[[nodiscard]] std::vector<SlotCode> list_ir(const exec::Code& code, const OptOptions& options = {});
+
+/// "inline", "stack"...
+[[nodiscard]] std::string_view name_of(Pass pass);
+/// Errors: Errc::InvalidArgument for a name that no pass has, listing those there are.
+[[nodiscard]] Expected<OptOptions> without_passes(std::span<const std::string> names);
 
 /// Runs code that has been compiled. RunInput::watch is not called; insns_executed is 0 for
 /// verified code.

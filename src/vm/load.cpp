@@ -71,6 +71,7 @@ class Loader {
     }
 
     Expected<std::shared_ptr<const ModuleState>> load() {
+        TRY_ASSIGN(passes_, jit::without_passes(options_.without_passes));
         TRY(check_names());
         TRY(choose_programs());
         TRY(make_maps());
@@ -191,14 +192,15 @@ class Loader {
         }
         cost.compile_ns = monotonic_ns() - start - cost.verify_ns;
         cost.code_bytes = jit::code_bytes(**code);
-        module_->programs.push_back({std::move(*code), cost, engine});
+        module_->programs.push_back({std::move(*code), cost, engine, passes_.disabled});
         return {};
     }
 
     // The engine that the program gets.
     Expected<Engine> make_native(exec::Code& code) {
         if (options_.engine == Engine::Jit) {
-            TRY_ASSIGN(const bool is_done, jit::compile_optimised(code, parts_.code_memory));
+            TRY_ASSIGN(const bool is_done,
+                       jit::compile_optimised(code, parts_.code_memory, passes_));
             if (is_done) {
                 return Engine::Jit;
             }
@@ -289,6 +291,7 @@ class Loader {
     }
 
     const LoadOptions& options_;
+    jit::OptOptions passes_{};
     const VmParts& parts_;
     std::shared_ptr<ModuleState> module_;
     std::vector<const Program*> chosen_;

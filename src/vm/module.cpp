@@ -46,6 +46,19 @@ RunResult refused(const Program& program, std::string reason) {
     return result;
 }
 
+std::vector<ListedInsn> in_lines(std::span<const jit::SlotCode> listing) {
+    std::vector<ListedInsn> result;
+    for (const jit::SlotCode& part : listing) {
+        ListedInsn insn{part.slot, {}};
+        std::istringstream lines(part.text);
+        for (std::string line; std::getline(lines, line);) {
+            insn.lines.push_back(std::move(line));
+        }
+        result.push_back(std::move(insn));
+    }
+    return result;
+}
+
 [[gnu::noinline]] RunResult run_with_state(const vm::ModuleState& module, const exec::Code& code,
                                            exec::RunInput input, const RunOptions& options) {
     if (options.cpu >= std::int32_t(module.cpu_slots->count())) {
@@ -135,18 +148,19 @@ Expected<std::vector<ListedInsn>> Executable::jited() const {
     if (engine() == Engine::Interp) {
         return fail(Errc::Unsupported, "program \"{}\" is interpreted", program().name);
     }
-    TRY_ASSIGN(const auto listing, engine() == Engine::Jit ? jit::list_optimised(*program_->code)
-                                                           : jit::list_baseline(*program_->code));
-    std::vector<ListedInsn> result;
-    for (const jit::SlotCode& part : listing) {
-        ListedInsn insn{part.slot, {}};
-        std::istringstream lines(part.text);
-        for (std::string line; std::getline(lines, line);) {
-            insn.lines.push_back(std::move(line));
-        }
-        result.push_back(std::move(insn));
+    TRY_ASSIGN(const auto listing,
+               engine() == Engine::Jit
+                   ? jit::list_optimised(*program_->code, {program_->without_passes})
+                   : jit::list_baseline(*program_->code));
+    return in_lines(listing);
+}
+
+Expected<std::vector<ListedInsn>> Executable::ir() const {
+    if (engine() != Engine::Jit) {
+        return fail(Errc::Unsupported, "program \"{}\" is not run by the optimising compiler",
+                    program().name);
     }
-    return result;
+    return in_lines(jit::list_ir(*program_->code, {program_->without_passes}));
 }
 
 RunResult Executable::run(XdpCtx& ctx, const RunOptions& options) const {

@@ -14,6 +14,7 @@ struct LoadedProgram {
     std::shared_ptr<const exec::Code> code;
     LoadCost cost{};
     Engine engine = Engine::Interp; ///< that it got
+    std::uint32_t without_passes = 0; ///< jit::OptOptions::disabled
 };
 
 struct ModuleState {

@@ -35,7 +35,7 @@ Expected<std::vector<SlotCode>> list_optimised(const exec::Code&, const OptOptio
     return fail(Errc::Unsupported, "there is no JIT compiler for this machine");
 }
 
-std::string ir_text(const exec::Code&, const OptOptions&) {
+std::vector<SlotCode> list_ir(const exec::Code&, const OptOptions&) {
     return {};
 }
 

@@ -6,6 +6,9 @@
 #include "jit/opt/passes.hpp"
 #include "support/try.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 namespace ebpfvm::jit {
 namespace {
 
@@ -13,6 +16,16 @@ void optimise(opt::Function& fn, const OptOptions& options) {
     opt::clean(fn);
     if (options.has(Pass::Stack)) {
         opt::promote_stack(fn);
+        opt::clean(fn);
+    }
+    constexpr int kRounds = 3;
+    for (int round = 0; options.has(Pass::Thread) && round < kRounds; ++round) {
+        if (!opt::thread_jumps(fn)) {
+            break;
+        }
+        opt::clean(fn);
+    }
+    if (options.has(Pass::Select) && opt::select_values(fn)) {
         opt::clean(fn);
     }
     opt::lower(fn);
@@ -67,13 +80,15 @@ Expected<std::vector<SlotCode>> list_optimised(const exec::Code& code, const Opt
     return listing.take();
 }
 
-std::string ir_text(const exec::Code& code, const OptOptions& options) {
-    auto functions = functions_of(code, options);
-    std::string text;
-    for (const opt::Function& fn : functions ? *functions : std::vector<opt::Function>{}) {
-        text += opt::to_text(fn);
+std::vector<SlotCode> list_ir(const exec::Code& code, const OptOptions& options) {
+    const auto functions = functions_of(code, options);
+    std::vector<SlotCode> lines;
+    if (functions) {
+        for (const opt::Function& fn : *functions) {
+            std::ranges::move(opt::to_text(fn), std::back_inserter(lines));
+        }
     }
-    return text;
+    return lines;
 }
 
 } // namespace ebpfvm::jit

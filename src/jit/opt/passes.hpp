@@ -4,8 +4,6 @@
 #include "jit/jit.hpp"
 #include "jit/opt/ir.hpp"
 
-#include <string>
-
 namespace ebpfvm::jit::opt {
 
 /// Simplifies all values and branches, unites those that are equal, and removes blocks that cannot
@@ -15,11 +13,18 @@ void clean(Function& fn);
 /// Stack whose address stays within the function becomes values.
 void promote_stack(Function& fn);
 
+/// Where the outcome of a branch is known on one way to it, that way leads past it. True if
+/// something was changed; clean() has to follow.
+[[nodiscard]] bool thread_jumps(Function& fn);
+
+/// Branches around nothing but a choice of values become Selects. True as above.
+[[nodiscard]] bool select_values(Function& fn);
+
 /// What machine code wants: no critical edges, addresses of base, index and displacement,
 /// constants in registers where no immediate will do.
 void lower(Function& fn);
 
-/// The IR as text, for people.
-[[nodiscard]] std::string to_text(const Function& fn);
+/// The IR for people, a line each; by the slot it comes from.
+[[nodiscard]] std::vector<SlotCode> to_text(const Function& fn);
 
 } // namespace ebpfvm::jit::opt

@@ -548,6 +548,16 @@ class Simplifier {
         return id_;
     }
 
+    // Addresses: a constant, perhaps with something added that does not make it wrap.
+    bool is_not_null(const Node& node) const {
+        if (node.kind != Kind::Add || node.width != Width::W64 || !fn_.is_const(node.args[1])) {
+            return node.kind == Kind::Frame;
+        }
+        const unsigned bits = fn_[node.args[0]].bits;
+        const std::uint64_t begin = fn_.value_of(node.args[1]);
+        return bits < 64 && begin != 0 && begin <= ~mask_of(bits);
+    }
+
     // What the condition of a Branch or Select is known to be.
     std::optional<bool> verdict() {
         const Node& at = node();
@@ -565,6 +575,9 @@ class Simplifier {
         switch (at.cond) {
         case Cond::Eq:
         case Cond::Ne:
+            if (c == 0 && is_64() && is_not_null(arg(0))) {
+                return at.cond == Cond::Ne;
+            }
             return c > max ? std::optional(at.cond == Cond::Ne) : std::nullopt;
         case Cond::Ult:
         case Cond::Uge:

@@ -5,6 +5,7 @@
 
 #include <iterator>
 #include <string_view>
+#include <utility>
 
 namespace ebpfvm::jit::opt {
 namespace {
@@ -29,20 +30,25 @@ class Writer {
   public:
     explicit Writer(const Function& fn) : fn_(fn) {}
 
-    std::string run() {
-        add("function {}: {} bytes of stack\n", fn_.subprog, fn_.frame_bytes);
+    std::vector<SlotCode> run() {
+        slot_ = fn_.code->subprogs[fn_.subprog];
+        add("function {}, {} bytes of stack", fn_.subprog, fn_.frame_bytes);
+        end_line();
         for (const BlockId id : fn_.layout) {
             const Block& block = fn_.blocks[id];
+            slot_ = fn_[block.first].slot;
             add("b{}:", id);
             if (block.loop_depth > 0) {
                 add("  ; in {} loop{}", block.loop_depth, block.loop_depth > 1 ? "s" : "");
             }
-            add("\n");
+            end_line();
             for (ValueId node = block.first; node != 0; node = fn_[node].next) {
+                slot_ = fn_[node].slot;
                 write(node);
+                end_line();
             }
         }
-        return std::move(text_);
+        return std::move(lines_);
     }
 
   private:
@@ -50,6 +56,7 @@ class Writer {
     void add(fmt::format_string<Args...> format, Args&&... args) {
         fmt::format_to(std::back_inserter(text_), format, std::forward<Args>(args)...);
     }
+    void end_line() { lines_.push_back({slot_, std::exchange(text_, {})}); }
 
     [[nodiscard]] std::string value(ValueId id) const {
         const Node& node = fn_[id];
@@ -98,7 +105,6 @@ class Writer {
                 add(" b{}", succ);
             }
         }
-        add("  ; {}\n", node.slot);
     }
 
     void write_list(const Node& node) {
@@ -132,12 +138,14 @@ class Writer {
     }
 
     const Function& fn_;
-    std::string text_{};
+    std::uint32_t slot_ = 0;
+    std::string text_{}; // of the line
+    std::vector<SlotCode> lines_{};
 };
 
 } // namespace
 
-std::string to_text(const Function& fn) {
+std::vector<SlotCode> to_text(const Function& fn) {
     return Writer(fn).run();
 }
 

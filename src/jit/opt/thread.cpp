@@ -1,0 +1,185 @@
+// Jump threading: null tests behind inlined lookups, and conditions that were tested before.
+#include "jit/opt/passes.hpp"
+#include "jit/opt/simplify.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <unordered_map>
+
+namespace ebpfvm::jit::opt {
+namespace {
+
+class Threader {
+  public:
+    explicit Threader(Function& fn) : fn_(fn) {}
+
+    bool run() {
+        find_uses();
+        is_touched_.assign(fn_.blocks.size(), false);
+        bool changed = false;
+        for (const BlockId block : fn_.layout) {
+            for (std::size_t i = 0; i < fn_.blocks[block].preds.size();) {
+                if (!thread(block, i)) {
+                    ++i;
+                } else {
+                    changed = true;
+                }
+            }
+        }
+        if (changed) {
+            find_loops(fn_);
+        }
+        return changed;
+    }
+
+  private:
+    static constexpr unsigned kMaxSteps = 16;
+
+    // A phi is used at the end of the predecessor that it takes a value from.
+    struct Use {
+        BlockId block;
+        BlockId phi_block; // kNoBlock: not by a phi
+    };
+
+    [[nodiscard]] bool is_candidate(BlockId block) const {
+        if (block == 0 || fn_.blocks[block].preds.size() < 2) {
+            return false;
+        }
+        ValueId id = fn_.blocks[block].first;
+        while (fn_[id].kind == Kind::Phi) {
+            id = fn_[id].next;
+        }
+        return fn_[id].kind == Kind::Branch;
+    }
+
+    void find_uses() {
+        for (const BlockId block : fn_.layout) {
+            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
+                const bool is_phi = fn_[id].kind == Kind::Phi;
+                std::size_t i = 0;
+                each_arg(fn_, fn_[id], [&](ValueId& arg) {
+                    if (fn_[arg].kind == Kind::Phi) {
+                        uses_[arg].push_back(is_phi ? Use{fn_.blocks[block].preds[i], block}
+                                                    : Use{block, kNoBlock});
+                    }
+                    ++i;
+                });
+            }
+        }
+    }
+
+    // Makes the edge from the i-th predecessor lead where the branch goes from there.
+    bool thread(BlockId block, std::size_t i) {
+        if (is_touched_[block] || !is_candidate(block)) {
+            return false;
+        }
+        const BlockId pred = fn_.blocks[block].preds[i];
+        const auto outcome = decide(block, i);
+        if (!outcome) {
+            return false;
+        }
+        const BlockId target = fn_.blocks[block].succs[*outcome ? 0 : 1];
+        const BlockId other = fn_.blocks[block].succs[*outcome ? 1 : 0];
+        const auto& succs = fn_.blocks[pred].succs;
+        if (target == block || other == block || is_touched_[target] || is_touched_[other] ||
+            std::ranges::find(succs, target) != succs.end() || !may_lose(block, target, other)) {
+            return false;
+        }
+        redirect(block, i, target);
+        return true;
+    }
+
+    // Are values of `block` used where they still are known then?
+    bool may_lose(BlockId block, BlockId target, BlockId other) {
+        const bool owns_other = fn_.blocks[other].preds.size() == 1;
+        for (ValueId id = fn_.blocks[block].first; fn_[id].kind == Kind::Phi; id = fn_[id].next) {
+            for (const Use& use : uses_[id]) {
+                const bool is_own =
+                    use.block == block && (use.phi_block == kNoBlock || use.phi_block == target ||
+                                           use.phi_block == other);
+                if (!is_own && !(owns_other && fn_.dominates(other, use.block))) {
+                    return false;
+                }
+            }
+        }
+        return true;
+    }
+
+    [[nodiscard]] ValueId seen_from(ValueId value, BlockId block, std::size_t i) {
+        const Node& node = fn_[value];
+        return node.kind == Kind::Phi && node.block == block ? fn_.list(node)[i] : value;
+    }
+
+    std::optional<bool> decide(BlockId block, std::size_t i) {
+        const Node& end = fn_[fn_.blocks[block].last];
+        const ValueId a = seen_from(end.args[0], block, i);
+        const ValueId b = seen_from(end.args[1], block, i);
+        if (fn_.is_const(a) && fn_.is_const(b)) {
+            return holds(end.cond, end.width, fn_.value_of(a), fn_.value_of(b));
+        }
+        const BlockId pred = fn_.blocks[block].preds[i];
+        Node wanted = end;
+        wanted.args = {a, b, 0, 0};
+        if (const auto known = outcome_on_edge(pred, block, wanted)) {
+            return known;
+        }
+        BlockId at = pred;
+        for (unsigned step = 0; step < kMaxSteps && at != 0 && !is_touched_[at]; ++step) {
+            const BlockId idom = fn_.blocks[at].idom;
+            if (fn_.blocks[at].preds.size() == 1) {
+                if (const auto known = outcome_on_edge(idom, at, wanted)) {
+                    return known;
+                }
+            }
+            at = idom;
+        }
+        return std::nullopt;
+    }
+
+    // What `wanted` is behind the edge, if the branch there tests the same.
+    [[nodiscard]] std::optional<bool> outcome_on_edge(BlockId from, BlockId to,
+                                                      const Node& wanted) const {
+        const Node& end = fn_[fn_.blocks[from].last];
+        if (end.kind != Kind::Branch || end.width != wanted.width || end.args != wanted.args ||
+            (end.cond != wanted.cond && end.cond != negate(wanted.cond))) {
+            return std::nullopt;
+        }
+        const bool is_taken = fn_.blocks[from].succs[0] == to;
+        return (end.cond == wanted.cond) == is_taken;
+    }
+
+    void redirect(BlockId block, std::size_t i, BlockId target) {
+        is_touched_[block] = is_touched_[target] = true;
+        const BlockId pred = fn_.blocks[block].preds[i];
+        const auto& preds = fn_.blocks[target].preds;
+        const auto from_block = std::size_t(std::ranges::find(preds, block) - preds.begin());
+        std::vector<ValueId> values;
+        for (ValueId id = fn_.blocks[target].first; fn_[id].kind == Kind::Phi; id = fn_[id].next) {
+            const auto list = fn_.list(fn_[id]);
+            values.assign(list.begin(), list.end());
+            values.push_back(seen_from(values[from_block], block, i));
+            fn_.set_list(fn_[id], values);
+        }
+        fn_.blocks[target].preds.push_back(pred);
+        std::ranges::replace(fn_.blocks[pred].succs, block, target);
+        for (ValueId id = fn_.blocks[block].first; fn_[id].kind == Kind::Phi; id = fn_[id].next) {
+            const auto list = fn_.list(fn_[id]);
+            std::copy(list.begin() + std::ptrdiff_t(i) + 1, list.end(),
+                      list.begin() + std::ptrdiff_t(i));
+            --fn_[id].args[1];
+        }
+        fn_.blocks[block].preds.erase(fn_.blocks[block].preds.begin() + std::ptrdiff_t(i));
+    }
+
+    Function& fn_;
+    std::unordered_map<ValueId, std::vector<Use>> uses_{};
+    std::vector<bool> is_touched_{};
+};
+
+} // namespace
+
+bool thread_jumps(Function& fn) {
+    return Threader(fn).run();
+}
+
+} // namespace ebpfvm::jit::opt
