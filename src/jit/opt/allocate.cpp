@@ -58,29 +58,51 @@ class Allocator {
   private:
     [[nodiscard]] static Position even(Position at) { return at & ~Position{1}; }
 
-    // Lifetimes begin where values are made: blocks come behind those that dominate them.
+    // Lifetimes begin where values are made: blocks come behind those that dominate them. One that
+    // has to wait comes at the end of its loop, so that it is in nobody's way.
     void order_layout() {
-        std::vector<std::vector<BlockId>> waiting(fn_.blocks.size());
         std::vector<bool> is_placed(fn_.blocks.size(), false);
         std::vector<BlockId> layout;
-        std::vector<BlockId> work;
-        for (const BlockId id : fn_.layout) {
-            const BlockId idom = fn_.blocks[id].idom;
-            if (id != 0 && !is_placed[idom]) {
-                waiting[idom].push_back(id);
-                continue;
+        std::vector<BlockId> waiting;
+        layout.reserve(fn_.layout.size());
+        const auto place = [&](BlockId id) {
+            is_placed[id] = true;
+            layout.push_back(id);
+        };
+        const auto place_waiting = [&](auto may_come) {
+            for (std::size_t i = 0; i < waiting.size();) {
+                const BlockId id = waiting[i];
+                if (!is_placed[fn_.blocks[id].idom] || !may_come(id)) {
+                    ++i;
+                    continue;
+                }
+                waiting.erase(waiting.begin() + std::ptrdiff_t(i));
+                place(id);
+                i = 0; // others may have waited for this one
             }
-            work.push_back(id);
-            while (!work.empty()) {
-                const BlockId next = work.back();
-                work.pop_back();
-                is_placed[next] = true;
-                layout.push_back(next);
-                work.insert(work.end(), waiting[next].rbegin(), waiting[next].rend());
-                waiting[next].clear();
+        };
+        for (const BlockId id : fn_.layout) {
+            if (!waiting.empty()) {
+                place_waiting([&](BlockId other) { return !is_inside(id, fn_.blocks[other].loop); });
+            }
+            if (id == 0 || is_placed[fn_.blocks[id].idom]) {
+                place(id);
+            } else {
+                waiting.push_back(id);
             }
         }
+        place_waiting([](BlockId) { return true; });
         fn_.layout = std::move(layout);
+    }
+    [[nodiscard]] bool is_inside(BlockId block, BlockId header) const {
+        if (header == kNoBlock) {
+            return true;
+        }
+        BlockId loop = fn_.blocks[block].loop;
+        while (loop != kNoBlock && loop != header) {
+            loop = fn_.outer_loops[loop];
+        }
+        return loop == header;
     }
 
     void number() {

@@ -59,11 +59,6 @@ struct Shared {
     bool has_data = false; // does any helper look at CallContext::data()?
 };
 
-struct Cold {
-    Label begin;
-    const exec::Slot* slot; // whose helper asked for the end of the run; null: it is known why
-};
-
 class FunctionEmitter {
   public:
     FunctionEmitter(Function& fn, const Allocation& places, Shared& shared,
@@ -90,7 +85,9 @@ class FunctionEmitter {
             epilogue();
             as_.ret();
         }
-        emit_cold();
+        for (const auto& emit_cold : cold_) {
+            emit_cold();
+        }
     }
 
   private:
@@ -277,11 +274,11 @@ class FunctionEmitter {
     [[nodiscard]] std::int64_t imm(unsigned i) const { return fn_[fn_[id_].args[i]].imm; }
 
     // dst = args[i], without touching flags.
-    void begin_with(unsigned i) {
+    void begin_with(unsigned i, Width width = Width::W64) {
         if (is_imm(i)) {
             move_const(dst(), std::uint64_t(imm(i)));
         } else if (dst() != arg(i)) {
-            as_.mov(dst(), arg(i));
+            as_.mov(sized(dst(), width), sized(arg(i), width));
         }
     }
 
@@ -328,6 +325,10 @@ class FunctionEmitter {
     }
 
     void emit_block() {
+        if (block_bytes_.empty()) {
+            estimate_loops();
+        }
+        align_loop();
         as_.bind(labels_[block_]);
         at_ = places_.block_begin[block_];
         if (!places_.entries[block_].empty()) {
@@ -348,6 +349,41 @@ class FunctionEmitter {
             if (has_value(node.kind) && !is_param(fn_, node)) {
                 store_if_spilled(id_);
             }
+        }
+    }
+
+    // Bytes of machine code of innermost loops, by header; guessed.
+    void estimate_loops() {
+        constexpr std::uint32_t kBytesPerNode = 4;
+        block_bytes_.assign(fn_.blocks.size(), 0);
+        for (const BlockId block : fn_.layout) {
+            const BlockId loop = fn_.blocks[block].loop;
+            if (loop == kNoBlock) {
+                continue;
+            }
+            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
+                block_bytes_[loop] += fn_[id].kind == Kind::Phi      ? 0
+                                      : fn_[id].kind == Kind::Branch ? 2 * kBytesPerNode
+                                                                     : kBytesPerNode;
+            }
+        }
+        for (const BlockId header : fn_.headers) {
+            const BlockId outer = fn_.outer_loops[header];
+            if (outer != kNoBlock) {
+                block_bytes_[outer] = kTooLarge;
+            }
+        }
+    }
+
+    // A loop that fits into a line of the cache is not put across two of them.
+    void align_loop() {
+        const std::uint32_t bytes = block_bytes_[block_];
+        if (fn_.blocks[block_].loop != block_ || bytes >= kTooLarge) {
+            return;
+        }
+        const auto at = std::uint32_t(as_.offset() % kLine);
+        if (bytes <= kLine ? at + bytes > kLine : at % (kLine / 2) != 0) {
+            as_.align(asmjit::AlignMode::kCode, bytes <= kLine ? kLine : kLine / 2);
         }
     }
 
@@ -372,7 +408,7 @@ class FunctionEmitter {
         case Kind::Add:
             return add(node);
         case Kind::Sub:
-            begin_with(0);
+            begin_with(0, node.width);
             return operate(x86::Inst::kIdSub, node, 1);
         case Kind::Mul:
             return multiply(node);
@@ -397,11 +433,11 @@ class FunctionEmitter {
         case Kind::Smod:
             return divide(node);
         case Kind::Neg:
-            begin_with(0);
+            begin_with(0, node.width);
             as_.neg(sized(dst(), node.width));
             return;
         case Kind::Not:
-            begin_with(0);
+            begin_with(0, node.width);
             as_.not_(sized(dst(), node.width));
             return;
         case Kind::Zext:
@@ -483,20 +519,24 @@ class FunctionEmitter {
             if (id == x86::Inst::kIdAnd && std::uint64_t(imm(1)) <= 0xffff'ffff) {
                 node.width = Width::W32; // the upper half becomes zero
             }
-            begin_with(0);
+            begin_with(0, node.width);
             return operate(id, node, 1);
         }
         if (!is_imm(0) && dst() == arg(1)) {
             return operate(id, node, 0);
         }
-        begin_with(0);
+        begin_with(0, node.width);
         operate(id, node, 1);
     }
 
     void add(const Node& node) {
         const x86::Gp to = sized(dst(), node.width);
         if (is_imm(1)) {
-            if (dst() == arg(0)) {
+            if (dst() == arg(0) && imm(1) == 1) {
+                as_.inc(to);
+            } else if (dst() == arg(0) && std::int32_t(imm(1)) == -1) {
+                as_.dec(to);
+            } else if (dst() == arg(0)) {
                 operate(x86::Inst::kIdAdd, node, 1);
             } else {
                 as_.lea(to, x86::ptr(arg(0), std::int32_t(imm(1))));
@@ -522,7 +562,7 @@ class FunctionEmitter {
         } else if (dst() == arg(1)) {
             as_.imul(to, sized(arg(0), node.width));
         } else {
-            begin_with(0);
+            begin_with(0, node.width);
             as_.imul(to, sized(arg(1), node.width));
         }
     }
@@ -571,7 +611,7 @@ class FunctionEmitter {
                 as_.rorx(to, sized(arg(0), node.width), width - count);
                 return;
             }
-            begin_with(0);
+            begin_with(0, node.width);
             as_.rol(to, count);
             return;
         }
@@ -579,11 +619,7 @@ class FunctionEmitter {
             as_.lea(to, x86::ptr(arg(0), arg(0)));
             return;
         }
-        if (node.width == Width::W32 && !is_imm(0) && dst() != arg(0)) {
-            as_.mov(to, arg(0).r32());
-        } else {
-            begin_with(0);
-        }
+        begin_with(0, node.width);
         if (node.kind == Kind::Shl) {
             as_.shl(to, count);
         } else if (node.kind == Kind::Shr) {
@@ -612,46 +648,76 @@ class FunctionEmitter {
         const bool is_signed = node.kind == Kind::Sdiv || node.kind == Kind::Smod;
         const bool wants_quotient = node.kind == Kind::Udiv || node.kind == Kind::Sdiv;
         const Width width = node.width;
-        const x86::Gp dividend = sized(x86::rax, width);
-        const x86::Gp rest = sized(x86::rdx, width);
-        const x86::Gp divisor = sized(arg(1), width);
-        const Label by_zero = as_.newLabel();
-        const Label by_minus_one = as_.newLabel();
+        const x86::Gp divisor = arg(1);
         const Label done = as_.newLabel();
         begin_in(x86::rax, 0, width);
-        as_.test(divisor, divisor);
-        as_.jz(by_zero);
+        divide_by_zero(width, divisor, wants_quotient, done);
         if (is_signed) {
-            as_.cmp(divisor, -1);
-            as_.je(by_minus_one);
+            divide_by_minus_one(width, divisor, wants_quotient, done);
             if (width == Width::W64) {
                 as_.cqo();
             } else {
                 as_.cdq();
             }
-            as_.idiv(divisor);
+            as_.idiv(sized(divisor, width));
         } else {
+            if (width == Width::W64) {
+                divide_small(divisor, done);
+            }
             as_.xor_(x86::edx, x86::edx);
-            as_.div(divisor);
+            as_.div(sized(divisor, width));
         }
-        as_.jmp(done);
-        if (is_signed) {
+        as_.bind(done);
+        end_in(wants_quotient ? x86::rax : x86::rdx, Width::W64);
+    }
+
+    // x / 0 == 0, x % 0 == x.
+    void divide_by_zero(Width width, const x86::Gp& divisor, bool wants_quotient,
+                        const Label& done) {
+        const Label by_zero = as_.newLabel();
+        as_.test(sized(divisor, width), sized(divisor, width));
+        as_.jz(by_zero);
+        cold_.push_back([=, this] {
+            as_.bind(by_zero);
+            if (wants_quotient) {
+                as_.xor_(x86::eax, x86::eax);
+            } else {
+                as_.mov(sized(x86::rdx, width), sized(x86::rax, width));
+            }
+            as_.jmp(done);
+        });
+    }
+
+    // Which idiv does not do to the smallest number.
+    void divide_by_minus_one(Width width, const x86::Gp& divisor, bool wants_quotient,
+                             const Label& done) {
+        const Label by_minus_one = as_.newLabel();
+        as_.cmp(sized(divisor, width), -1);
+        as_.je(by_minus_one);
+        cold_.push_back([=, this] {
             as_.bind(by_minus_one);
             if (wants_quotient) {
-                as_.neg(dividend);
+                as_.neg(sized(x86::rax, width));
             } else {
                 as_.xor_(x86::edx, x86::edx);
             }
             as_.jmp(done);
-        }
-        as_.bind(by_zero);
-        if (wants_quotient) {
-            as_.xor_(x86::eax, x86::eax);
-        } else {
-            as_.mov(rest, dividend);
-        }
-        as_.bind(done);
-        end_in(wants_quotient ? x86::rax : x86::rdx, Width::W64);
+        });
+    }
+
+    // Two numbers of 32 bits are divided faster as such.
+    void divide_small(const x86::Gp& divisor, const Label& done) {
+        const Label small = as_.newLabel();
+        as_.mov(gp(kScratch), x86::rax);
+        as_.or_(gp(kScratch), divisor);
+        as_.shr(gp(kScratch), 32);
+        as_.jz(small);
+        cold_.push_back([=, this] {
+            as_.bind(small);
+            as_.xor_(x86::edx, x86::edx);
+            as_.div(divisor.r32());
+            as_.jmp(done);
+        });
     }
 
     void zero_extend(const Node& node) {
@@ -820,6 +886,13 @@ class FunctionEmitter {
             as_.j(x86::negateCond(condition), label_of(otherwise));
             return;
         }
+        // The way that is taken more often gets by with one jump.
+        const bool goes_round = fn_.blocks[otherwise].loop_depth > fn_.blocks[taken].loop_depth;
+        if (goes_round && !is_next(otherwise)) {
+            as_.j(x86::negateCond(condition), label_of(otherwise));
+            as_.jmp(label_of(taken));
+            return;
+        }
         as_.j(condition, label_of(taken));
         jump_to(otherwise);
     }
@@ -905,7 +978,11 @@ class FunctionEmitter {
         as_.cmp(state_field(offsets::kAbortReason), 0);
         const Label failed = as_.newLabel();
         as_.jne(failed);
-        cold_.push_back({failed, &slot_of(node)});
+        cold_.push_back([this, failed, &slot = slot_of(node)] {
+            as_.bind(failed);
+            call_thunk(address_of(fail_abort), slot);
+            as_.jmp(shared_.leave);
+        });
         end_in(x86::rax, Width::W64);
     }
 
@@ -936,13 +1013,8 @@ class FunctionEmitter {
         as_.jmp(x86::rax);
     }
 
-    void emit_cold() {
-        for (const Cold& cold : cold_) {
-            as_.bind(cold.begin);
-            call_thunk(address_of(fail_abort), *cold.slot);
-            as_.jmp(shared_.leave);
-        }
-    }
+    static constexpr std::uint32_t kLine = 64;
+    static constexpr std::uint32_t kTooLarge = 1U << 20;
 
     Function& fn_;
     const Allocation& places_;
@@ -950,7 +1022,8 @@ class FunctionEmitter {
     x86::Assembler& as_;
     const std::function<void(std::size_t)>& note_;
     std::vector<Label> labels_{};
-    std::vector<Cold> cold_{};
+    std::vector<std::uint32_t> block_bytes_{};
+    std::vector<std::function<void()>> cold_{}; // code that is rarely run, behind the rest
     Label exit_{};
     std::uint32_t saved_ = 0; // registers, as bits
     std::uint32_t room_ = 0;  // bytes below the saved registers

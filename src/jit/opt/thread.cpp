@@ -18,6 +18,9 @@ class Threader {
         is_touched_.assign(fn_.blocks.size(), false);
         bool changed = false;
         for (const BlockId block : fn_.layout) {
+            changed |= settle(block);
+        }
+        for (const BlockId block : fn_.layout) {
             for (std::size_t i = 0; i < fn_.blocks[block].preds.size();) {
                 if (!thread(block, i)) {
                     ++i;
@@ -66,6 +69,20 @@ class Threader {
                 });
             }
         }
+    }
+
+    // A branch whose outcome is known wherever control comes from.
+    bool settle(BlockId block) {
+        Node& end = fn_[fn_.blocks[block].last];
+        if (end.kind != Kind::Branch || fn_.is_const(end.args[0])) {
+            return false;
+        }
+        const auto outcome = outcome_above(block, end);
+        if (outcome) {
+            end.cond = *outcome ? Cond::Eq : Cond::Ne;
+            end.args = {fn_.constant(0), fn_.constant(0), 0, 0};
+        }
+        return outcome.has_value();
     }
 
     // Makes the edge from the i-th predecessor lead where the branch goes from there.
@@ -123,7 +140,11 @@ class Threader {
         if (const auto known = outcome_on_edge(pred, block, wanted)) {
             return known;
         }
-        BlockId at = pred;
+        return outcome_above(pred, wanted);
+    }
+
+    // What `wanted` is in the block, because of the branches that lead there.
+    std::optional<bool> outcome_above(BlockId at, const Node& wanted) {
         for (unsigned step = 0; step < kMaxSteps && at != 0 && !is_touched_[at]; ++step) {
             const BlockId idom = fn_.blocks[at].idom;
             if (fn_.blocks[at].preds.size() == 1) {
