@@ -45,7 +45,7 @@ class Allocator {
     Allocator(Function& fn, const Cpu& cpu) : fn_(fn), cpu_(cpu) {}
 
     Allocation run() {
-        order_layout();
+        find_order();
         number();
         collect_uses();
         build_intervals();
@@ -60,7 +60,7 @@ class Allocator {
 
     // Lifetimes begin where values are made: blocks come behind those that dominate them. One that
     // has to wait comes at the end of its loop, so that it is in nobody's way.
-    void order_layout() {
+    void find_order() {
         std::vector<bool> is_placed(fn_.blocks.size(), false);
         std::vector<BlockId> layout;
         std::vector<BlockId> waiting;
@@ -83,7 +83,8 @@ class Allocator {
         };
         for (const BlockId id : fn_.layout) {
             if (!waiting.empty()) {
-                place_waiting([&](BlockId other) { return !is_inside(id, fn_.blocks[other].loop); });
+                place_waiting(
+                    [&](BlockId other) { return !is_inside(id, fn_.blocks[other].loop); });
             }
             if (id == 0 || is_placed[fn_.blocks[id].idom]) {
                 place(id);
@@ -92,7 +93,7 @@ class Allocator {
             }
         }
         place_waiting([](BlockId) { return true; });
-        fn_.layout = std::move(layout);
+        order_ = std::move(layout);
     }
     [[nodiscard]] bool is_inside(BlockId block, BlockId header) const {
         if (header == kNoBlock) {
@@ -110,7 +111,7 @@ class Allocator {
         out_.block_begin.assign(fn_.blocks.size(), 0);
         out_.block_end.assign(fn_.blocks.size(), 0);
         Position at = 0;
-        for (const BlockId id : fn_.layout) {
+        for (const BlockId id : order_) {
             out_.block_begin[id] = at;
             for (ValueId node = fn_.blocks[id].first; node != 0; node = fn_[node].next) {
                 if (fn_[node].kind == Kind::Phi) {
@@ -143,7 +144,7 @@ class Allocator {
         hint_phi_.assign(fn_.nodes.size(), 0);
         std::vector<RawUse> raw;
         raw.reserve(2 * fn_.nodes.size());
-        for (const BlockId block : fn_.layout) {
+        for (const BlockId block : order_) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
                 collect(id, block, raw);
             }
@@ -174,7 +175,7 @@ class Allocator {
                     const BlockId pred = fn_.blocks[block].preds[i];
                     const Position end = out_.block_end[pred];
                     raw.push_back({values[i], end - 1, end, pred, false});
-                    hint_phi_[values[i]] = id;
+                    hint_phi(values[i], id);
                 }
             }
             return;
@@ -213,6 +214,15 @@ class Allocator {
         }
     }
 
+    // The phi of the innermost loop is the one to save a move for.
+    void hint_phi(ValueId value, ValueId phi) {
+        ValueId& hint = hint_phi_[value];
+        if (hint == 0 ||
+            fn_.blocks[fn_[hint].block].loop_depth < fn_.blocks[fn_[phi].block].loop_depth) {
+            hint = phi;
+        }
+    }
+
     [[nodiscard]] bool is_param(const Node& node) const { return opt::is_param(fn_, node); }
     [[nodiscard]] std::uint8_t param_reg(const Node& node) const {
         return opt::param_reg(fn_, node);
@@ -236,7 +246,7 @@ class Allocator {
         live_begin_.assign(fn_.nodes.size(), {0, 0});
         first_piece_.assign(fn_.nodes.size(), 0);
         std::uint32_t used = 0;
-        for (const BlockId block : fn_.layout) {
+        for (const BlockId block : order_) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
                 if (!has_value(fn_[id].kind)) {
                     continue;
@@ -407,6 +417,7 @@ class Allocator {
             }
             if (intervals_[current].reg != kNoReg) {
                 out_.used_regs |= 1U << intervals_[current].reg;
+                note_home(intervals_[current]);
                 active_.push_back(current);
             }
         }
@@ -481,16 +492,34 @@ class Allocator {
             }
         }
         unsigned best = kNoReg;
+        bool best_is_home = false;
         for (const unsigned reg : kPreferred) {
             if ((allowed_ >> reg & 1) == 0 || free_until[reg] <= current.from) {
                 continue;
             }
+            const bool is_home = home_until_[reg] > current.from;
             const Position until = std::min(free_until[reg], current.to);
-            if (best == kNoReg || until > std::min(free_until[best], current.to)) {
+            const Position best_until = best == kNoReg ? 0 : std::min(free_until[best], current.to);
+            if (until > best_until || (until == best_until && best_is_home && !is_home)) {
                 best = reg;
+                best_is_home = is_home;
             }
         }
         return best;
+    }
+
+    // The register of a loop's phi is kept for the value of its next turn, if there are others.
+    void note_home(const Interval& interval) {
+        const Node& node = fn_[interval.value];
+        if (node.kind != Kind::Phi || interval.is_split) {
+            return;
+        }
+        for (const BlockId pred : fn_.blocks[node.block].preds) {
+            if (fn_.dominates(node.block, pred)) {
+                Position& until = home_until_[interval.reg];
+                until = std::max(until, out_.block_end[pred]);
+            }
+        }
     }
 
     [[nodiscard]] unsigned reg_of(ValueId value) const {
@@ -701,8 +730,8 @@ class Allocator {
 
     [[nodiscard]] bool is_block_begin(Position at) const {
         const auto found = std::ranges::lower_bound(
-            fn_.layout, at, {}, [&](BlockId id) { return out_.block_begin[id]; });
-        return found != fn_.layout.end() && out_.block_begin[*found] == at;
+            order_, at, {}, [&](BlockId id) { return out_.block_begin[id]; });
+        return found != order_.end() && out_.block_begin[*found] == at;
     }
 
     void resolve() {
@@ -723,7 +752,7 @@ class Allocator {
                 }
             }
         }
-        for (const BlockId block : fn_.layout) {
+        for (const BlockId block : order_) {
             for (ValueId id = fn_.blocks[block].first; id != 0 && fn_[id].kind == Kind::Phi;
                  id = fn_[id].next) {
                 const Place to = out_.whole[id];
@@ -770,6 +799,7 @@ class Allocator {
     Function& fn_;
     const Cpu cpu_;
     Allocation out_{};
+    std::vector<BlockId> order_{};               // of positions; machine code has another one
     std::vector<std::vector<Position>> fixed_{}; // by register: ascending
     std::vector<std::uint8_t> hint_reg_{};
     std::vector<ValueId> hint_phi_{};
@@ -787,6 +817,7 @@ class Allocator {
     Queue<Entry> unhandled_{};
     Queue<Entry> inactive_{};
     std::vector<std::uint32_t> active_{};
+    std::array<Position, kMachineRegs> home_until_{};
     std::uint32_t allowed_ = 0;
 };
 

@@ -331,6 +331,8 @@ class FunctionEmitter {
         align_loop();
         as_.bind(labels_[block_]);
         at_ = places_.block_begin[block_];
+        next_move_ = std::size_t(std::ranges::lower_bound(places_.moves, at_, {}, &Move::at) -
+                                 places_.moves.begin());
         if (!places_.entries[block_].empty()) {
             move_all(places_.entries[block_]);
         }
@@ -377,8 +379,14 @@ class FunctionEmitter {
 
     // A loop that fits into a line of the cache is not put across two of them.
     void align_loop() {
-        const std::uint32_t bytes = block_bytes_[block_];
-        if (fn_.blocks[block_].loop != block_ || bytes >= kTooLarge) {
+        const BlockId loop = fn_.blocks[block_].loop;
+        if (loop == kNoBlock || loop == last_loop_) {
+            last_loop_ = loop;
+            return;
+        }
+        last_loop_ = loop; // this is its first block
+        const std::uint32_t bytes = block_bytes_[loop];
+        if (bytes >= kTooLarge) {
             return;
         }
         const auto at = std::uint32_t(as_.offset() % kLine);
@@ -1023,6 +1031,7 @@ class FunctionEmitter {
     const std::function<void(std::size_t)>& note_;
     std::vector<Label> labels_{};
     std::vector<std::uint32_t> block_bytes_{};
+    BlockId last_loop_ = kNoBlock;
     std::vector<std::function<void()>> cold_{}; // code that is rarely run, behind the rest
     Label exit_{};
     std::uint32_t saved_ = 0; // registers, as bits

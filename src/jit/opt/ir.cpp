@@ -93,7 +93,12 @@ ValueId Function::append(BlockId block, const Node& node) {
 ValueId Function::insert_before(ValueId place, const Node& node) {
     const ValueId id = ValueId(nodes.size());
     nodes.push_back(node);
-    Node& added = nodes.back();
+    link_before(place, id);
+    return id;
+}
+
+void Function::link_before(ValueId place, ValueId id) {
+    Node& added = nodes[id];
     Node& after = nodes[place];
     added.block = after.block;
     added.prev = after.prev;
@@ -104,7 +109,6 @@ ValueId Function::insert_before(ValueId place, const Node& node) {
         blocks[after.block].first = id;
     }
     after.prev = id;
-    return id;
 }
 
 ValueId Function::insert_first(BlockId block, const Node& node) {

@@ -89,7 +89,7 @@ class Lowering {
         ValueId base = access.args[0];
         const Node& sum = fn_[base];
         if (sum.kind == Kind::Add && sum.width == Width::W64 && others[base] == 0 &&
-            !fn_.is_const(sum.args[1])) {
+            !(fn_.is_const(sum.args[1]) && is_imm32(fn_[sum.args[1]].imm))) {
             ValueId first = sum.args[0];
             ValueId second = sum.args[1];
             if (is_scaled(first)) {
