@@ -18,6 +18,9 @@ void optimise(opt::Function& fn, const OptOptions& options) {
         opt::promote_stack(fn);
         opt::clean(fn);
     }
+    if (options.has(Pass::Bytes) && opt::merge_bytes(fn)) {
+        opt::clean(fn);
+    }
     constexpr int kRounds = 3;
     for (int round = 0; options.has(Pass::Thread) && round < kRounds; ++round) {
         if (!opt::thread_jumps(fn)) {

@@ -20,6 +20,10 @@ void promote_stack(Function& fn);
 /// Branches around nothing but a choice of values become Selects. True as above.
 [[nodiscard]] bool select_values(Function& fn);
 
+/// Loads of bytes that are put together, and stores of a value's bytes, become one of the whole.
+/// True as above.
+[[nodiscard]] bool merge_bytes(Function& fn);
+
 /// What machine code wants: no critical edges, addresses of base, index and displacement,
 /// constants in registers where no immediate will do.
 void lower(Function& fn);
