@@ -28,6 +28,7 @@ struct RunCommand {
     std::uint32_t cpus = 1;
     std::uint64_t map_entries = 16;
     Engine engine = Engine::Interp;
+    JitDebug jit_debug{};
     bool verify = false; ///< first, to run without checks
     bool json = false;
     bool progress = false;
