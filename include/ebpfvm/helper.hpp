@@ -136,8 +136,8 @@ enum class HelperId : std::uint32_t {
 [[nodiscard]] const HelperProto* uapi_helper(std::uint32_t id);
 
 /// r1..r5 as the program left them. Pointers are plain addresses; in checked mode they have been
-/// checked against the prototype. It must not throw through machine code (Engine::Baseline);
-/// CallContext::abort() ends a run.
+/// checked against the prototype. It must not throw through machine code (Engine::Baseline) unless
+/// the Vm has JitDebug::unwind; CallContext::abort() ends a run.
 using HelperFn = std::uint64_t (*)(CallContext& call, std::uint64_t r1, std::uint64_t r2,
                                    std::uint64_t r3, std::uint64_t r4, std::uint64_t r5);
 

@@ -19,6 +19,22 @@
 
 namespace ebpfvm {
 
+/// Who else can look into machine code. What is asked for costs time and memory when a program is
+/// loaded; runs are as fast as without.
+struct JitDebug {
+    /// gdb: programs and their source lines, for breakpoints and backtraces.
+    bool gdb = false;
+    /// perf: the names of functions, appended to /tmp/perf-PID.map. Nothing tells perf that code
+    /// was freed.
+    bool perf_map = false;
+    /// `perf inject --jit`: code, names and source lines, as jit-PID.dump in this directory; empty:
+    /// no. All Vms of the process write to one file per directory.
+    std::string jitdump{};
+    /// The C++ runtime: backtrace() sees what is below machine code, and host functions may throw
+    /// through it. Exceptions get dearer in the whole process.
+    bool unwind = false;
+};
+
 struct VmOptions {
     /// Virtual CPUs: copies in per-cpu maps, and how many runs of programs that use them go on at
     /// once (further ones wait). 0: one per host CPU.
@@ -27,6 +43,7 @@ struct VmOptions {
     std::uint64_t insn_budget = 1'000'000'000;
     std::uint64_t max_map_bytes = std::uint64_t{4} << 30; ///< per map
     Environment environment{};
+    JitDebug jit_debug{};
 };
 
 /// A named piece of host memory that programs reach as `extern int name __ksym;`.
@@ -190,7 +207,8 @@ class Vm {
     /// Nothing they do harms the host in either one. The number of insns is limited, unless
     /// verified programs run as machine code, which does not count: they end, but perhaps late.
     /// Errors: Errc::InvalidInsn, Unresolved (helper, function or variable the host lacks),
-    /// Rejected (by the verifier; verify() tells more), Unsupported, and those of create_map().
+    /// Rejected (by the verifier; verify() tells more), Unsupported, Io (a file that JitDebug asks
+    /// for), and those of create_map().
     /// Nothing is kept on error.
     [[nodiscard]] Expected<Module> load(const Object& object, const LoadOptions& options = {});
 

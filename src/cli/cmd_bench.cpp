@@ -86,8 +86,9 @@ void print_text(const BenchCommand& command, const Style& style, const Executabl
 } // namespace
 
 Expected<int> bench_command(const BenchCommand& command, const Style& style) {
+    TRY(check_jit_debug(command.jit_debug, command.engine));
     TRY_ASSIGN(const auto bytes, read_data(command.data, command.hex));
-    Vm vm({.cpus = 1});
+    Vm vm({.cpus = 1, .jit_debug = command.jit_debug});
     Measured measured;
     const auto start = Clock::now();
     TRY_ASSIGN(const Object object, load_input(command.object, command.type, vm.prog_types()));

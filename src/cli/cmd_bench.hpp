@@ -17,6 +17,7 @@ struct BenchCommand {
     std::optional<std::string> hex;
     Engine engine = Engine::Jit;
     std::vector<std::string> without_passes{};
+    JitDebug jit_debug{};
     bool is_checked = false;  ///< with run-time checks, for programs that no verifier accepts
     std::uint64_t repeat = 0; ///< 0: as many runs as fit into 0.2 s
     bool json = false;

@@ -18,8 +18,8 @@ enum class DumpForm : std::uint8_t {
 struct DumpCommand {
     DumpForm form = DumpForm::Jited;
     std::string object;
-    std::string prog;        ///< empty: the first
-    std::string type;        ///< of programs whose section says nothing
+    std::string prog;            ///< empty: the first
+    std::string type;            ///< of programs whose section says nothing
     Engine engine = Engine::Jit; ///< of machine code
     std::vector<std::string> without_passes{};
     bool is_checked = false; ///< as for programs that no verifier has passed

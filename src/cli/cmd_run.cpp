@@ -16,6 +16,7 @@ namespace {
 VmOptions vm_options(const RunCommand& command) {
     VmOptions options;
     options.cpus = command.cpus;
+    options.jit_debug = command.jit_debug;
     if (command.budget != 0) {
         options.insn_budget = command.budget;
     }
@@ -65,6 +66,7 @@ Expected<void> explain_rejection(Vm& vm, const Object& object, const Program& pr
 } // namespace
 
 Expected<int> run_command(const RunCommand& command, const Style& style) {
+    TRY(check_jit_debug(command.jit_debug, command.engine));
     Vm vm(vm_options(command));
     TRY_ASSIGN(Object object, load_input(command.object, command.type, vm.prog_types()));
     TRY_ASSIGN(const Program* program, choose_program(object, command.prog));

@@ -29,6 +29,7 @@ struct RunCommand {
     std::uint64_t map_entries = 16;
     Engine engine = Engine::Interp;
     std::vector<std::string> without_passes{};
+    JitDebug jit_debug{};
     bool verify = false; ///< first, to run without checks
     bool json = false;
     bool progress = false;

@@ -75,4 +75,15 @@ Expected<const Program*> choose_program(const Object& object, const std::string&
                 fmt::join(program_names(object), ", "));
 }
 
+Expected<void> check_jit_debug(const JitDebug& debug, Engine engine) {
+    const bool is_asked = debug.gdb || debug.perf_map || !debug.jitdump.empty();
+    if (is_asked && engine == Engine::Interp) {
+        return fail(Errc::InvalidArgument,
+                    "--gdb, --perf-map and --jitdump are about machine code, and engine {} makes "
+                    "none: choose another with --engine",
+                    name_of(engine));
+    }
+    return {};
+}
+
 } // namespace ebpfvm::cli

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ebpfvm/object.hpp"
+#include "ebpfvm/vm.hpp"
 
 #include <string>
 
@@ -20,6 +21,9 @@ namespace ebpfvm::cli {
 /// listing those that exist.
 [[nodiscard]] Expected<const Program*> choose_program(const Object& object,
                                                       const std::string& name);
+
+/// Refuses options about machine code where there is none. Errors: Errc::InvalidArgument.
+[[nodiscard]] Expected<void> check_jit_debug(const JitDebug& debug, Engine engine);
 
 /// The error with `path` as its place: before the line number, or before the message.
 [[nodiscard]] Error with_path(Error error, const std::string& path);

@@ -92,6 +92,20 @@ void add_passes(CLI::App& command, std::vector<std::string>& without) {
         ->type_name("PASS,...");
 }
 
+// Who else is to see the machine code.
+void add_jit_debug(CLI::App& command, JitDebug& debug) {
+    command.add_flag("--gdb", debug.gdb, "tell gdb of the machine code and its source lines");
+    command.add_flag("--perf-map", debug.perf_map,
+                     "tell perf the names of machine code: /tmp/perf-PID.map");
+    command
+        .add_option("--jitdump", debug.jitdump,
+                    "tell `perf inject --jit` names, code and source lines: DIR/jit-PID.dump")
+        ->type_name("DIR")
+        ->check([](const std::string& text) {
+            return std::string(text.empty() ? "a directory is expected" : "");
+        });
+}
+
 Action add_run(CLI::App& app, CLI::App*& command) {
     command = add_command(app, "run", "Run a program on a capture file or on one input",
                           "ebpfvm run xdp_count.bpf.o --pcap traffic.pcap --write passed.pcap");
@@ -104,6 +118,7 @@ Action add_run(CLI::App& app, CLI::App*& command) {
         ->allow_extra_args(false);
     add_engine(*command, options->engine);
     add_passes(*command, options->without_passes);
+    add_jit_debug(*command, options->jit_debug);
     command->add_flag("--verify", options->verify,
                       "have the verifier judge the program first; run it without checks");
     command->add_option("--budget", options->budget, "stop a run after N insns")
@@ -132,6 +147,7 @@ Action add_bench(CLI::App& app, CLI::App*& command) {
         ->excludes(data);
     add_engine(*command, options->engine);
     add_passes(*command, options->without_passes);
+    add_jit_debug(*command, options->jit_debug);
     command->add_flag("--checked", options->is_checked,
                       "with run-time checks, instead of verifying it");
     command->add_option("--repeat", options->repeat, "runs; default: as many as fit into 0.2 s")

@@ -49,9 +49,10 @@ bool names_regs(const exec::Slot& slot) {
 
 } // namespace
 
-Emitter::Emitter(const exec::Code& code, asmjit::CodeHolder& holder, const Cpu& cpu)
-    : code_(code), as_(&holder), checks_(!code.is_verified), cpu_(cpu), labels_(code.slots.size()),
-      leads_(code.slots.size() + 1, false), leave_(as_.newLabel()), rare_call_(as_.newLabel()) {}
+Emitter::Emitter(const exec::Code& code, asmjit::CodeHolder& holder, const Cpu& cpu, CodeMap* map)
+    : code_(code), as_(&holder), map_(map), stack_(as_, map), checks_(!code.is_verified), cpu_(cpu),
+      labels_(code.slots.size()), leads_(code.slots.size() + 1, false), leave_(as_.newLabel()),
+      rare_call_(as_.newLabel()) {}
 
 void Emitter::run() {
     find_labels();
@@ -61,6 +62,9 @@ void Emitter::run() {
     note(code_.slots.size());
     emit_leaf_entries();
     emit_rare();
+    if (map_ != nullptr) {
+        map_->end(here());
+    }
 }
 
 void Emitter::find_labels() {
@@ -120,7 +124,7 @@ Emitter::FrameShape Emitter::shape_of(std::size_t index) const {
 void Emitter::prologue(bool is_entry) {
     for (unsigned i = 6; i < kRegCount; ++i) {
         if (frame_.saves[i]) {
-            as_.push(kRegs[i]);
+            stack_.push(kRegs[i]);
         }
     }
     if (checks_) {
@@ -129,7 +133,7 @@ void Emitter::prologue(bool is_entry) {
         as_.mov(kFp, x86::rsp);
     }
     if (frame_.room > 0) {
-        as_.sub(x86::rsp, frame_.room);
+        stack_.grow(frame_.room);
     }
     clear_stack();
     if (frame_.has_counter) {
@@ -162,11 +166,11 @@ void Emitter::clear_stack() {
 
 void Emitter::epilogue() {
     if (frame_.room > 0) {
-        as_.add(x86::rsp, frame_.room);
+        stack_.shrink(frame_.room);
     }
     for (unsigned i = kRegCount; i-- > 6;) {
         if (frame_.saves[i]) {
-            as_.pop(kRegs[i]);
+            stack_.pop(kRegs[i]);
         }
     }
 }
@@ -179,14 +183,18 @@ void Emitter::emit_subprog(std::size_t index) {
     const Label body = as_.newLabel();
     if (index == 0 && checks_ && calls_entry_) {
         as_.bind(inner_entry_);
+        begin_subprog(index);
         prologue(false);
         as_.jmp(body);
     }
     as_.bind(entries_[index]);
+    begin_subprog(index);
     prologue(index == 0);
     as_.bind(body);
+    begin_body();
     for (at_ = code_.subprogs[index]; at_ < end_; at_ += slots_of(code_.slots[at_])) {
         note(at_);
+        place(at_);
         if (labels_[at_].isValid()) {
             as_.bind(labels_[at_]);
         }
@@ -339,67 +347,79 @@ void Emitter::emit_leaf_entries() {
     leaf_entry_ = as_.newLabel();
     as_.align(asmjit::AlignMode::kCode, 16);
     as_.bind(leaf_entry_);
+    begin_function("ebpfvm_enter_leaf");
     as_.mov(kRegs[1], x86::rdi);
     if (!uses_ctx_) {
         as_.jmp(entries_.front());
         return;
     }
-    as_.push(kState);
+    stack_.push(kState);
     as_.mov(kState, x86::rdi);
     as_.call(entries_.front());
-    as_.pop(kState);
+    stack_.pop(kState);
     as_.ret();
     // From a run, or from a tail call of another program: kState holds the RunState.
     run_entry_ = as_.newLabel();
     as_.bind(run_entry_);
-    as_.push(kState);
+    begin_function("ebpfvm_enter_leaf");
+    stack_.push(kState);
     as_.mov(kState, state_field(offsets::kCtx));
     as_.call(entries_.front());
-    as_.pop(kState);
+    stack_.pop(kState);
     as_.ret();
 }
 
 void Emitter::emit_rare() {
     for (const Rare& rare : rare_) {
-        as_.bind(rare.begin);
-        if (rare.kind == Rare::Kind::Fail) {
-            as_.add(state_field(offsets::kInsnsLeft), rare.insns_behind);
-            if (rare.thunk != kNoReason) {
-                call_thunk(rare.thunk, *rare.slot);
-            }
-            as_.jmp(leave_);
-            continue;
-        }
-        if (rare.kind == Rare::Kind::Store) {
-            if (rare.value.isValid()) {
-                as_.mov(state_field(offsets::kValue), rare.value);
-            } else {
-                as_.mov(kScratch1, rare.slot->imm);
-                as_.mov(state_field(offsets::kValue), kScratch1);
-            }
-        }
-        as_.mov(kScratch2, address_of(rare.slot));
-        as_.mov(kScratch1, rare.thunk);
-        as_.call(rare_call_);
-        const Label failed = as_.newLabel();
-        as_.jz(failed);
-        if (rare.kind == Rare::Kind::Load) {
-            as_.mov(kRegs[rare.slot->dst], state_field(offsets::kValue));
-        }
-        as_.jmp(rare.back);
-        as_.bind(failed);
+        begin_cold(rare);
+        emit_rare(rare);
+    }
+    if (!is_leaf_) { // else nothing is rare
+        emit_rare_call();
+        emit_leave();
+    }
+}
+
+void Emitter::emit_rare(const Rare& rare) {
+    as_.bind(rare.begin);
+    if (rare.kind == Rare::Kind::Fail) {
         as_.add(state_field(offsets::kInsnsLeft), rare.insns_behind);
+        if (rare.thunk != kNoReason) {
+            call_thunk(rare.thunk, *rare.slot);
+        }
         as_.jmp(leave_);
+        return;
     }
-    if (is_leaf_) {
-        return; // nothing is rare
+    if (rare.kind == Rare::Kind::Store) {
+        if (rare.value.isValid()) {
+            as_.mov(state_field(offsets::kValue), rare.value);
+        } else {
+            as_.mov(kScratch1, rare.slot->imm);
+            as_.mov(state_field(offsets::kValue), kScratch1);
+        }
     }
-    // thunk(state, kScratch0, kScratch2), all registers kept; ZF: it returned false.
+    as_.mov(kScratch2, address_of(rare.slot));
+    as_.mov(kScratch1, rare.thunk);
+    as_.call(rare_call_);
+    const Label failed = as_.newLabel();
+    as_.jz(failed);
+    if (rare.kind == Rare::Kind::Load) {
+        as_.mov(kRegs[rare.slot->dst], state_field(offsets::kValue));
+    }
+    as_.jmp(rare.back);
+    as_.bind(failed);
+    as_.add(state_field(offsets::kInsnsLeft), rare.insns_behind);
+    as_.jmp(leave_);
+}
+
+// thunk(state, kScratch0, kScratch2), all registers kept; ZF: it returned false.
+void Emitter::emit_rare_call() {
     constexpr x86::Gp kKept[] = {x86::rax, x86::rsi, x86::rdx, x86::rcx,
                                  x86::r8,  x86::r9,  kScratch0};
     as_.bind(rare_call_);
+    begin_function("ebpfvm_rare_call");
     for (const x86::Gp& kept : kKept) {
-        as_.push(kept);
+        stack_.push(kept);
     }
     as_.mov(x86::rsi, kScratch0);
     as_.mov(x86::rdx, kScratch2);
@@ -407,14 +427,64 @@ void Emitter::emit_rare() {
     as_.call(kScratch1);
     as_.mov(kScratch2.r32(), x86::eax);
     for (std::size_t i = std::size(kKept); i-- > 0;) {
-        as_.pop(kKept[i]);
+        stack_.pop(kKept[i]);
     }
     as_.test(kScratch2.r8(), kScratch2.r8());
     as_.ret();
+}
 
+void Emitter::emit_leave() {
     as_.bind(leave_);
+    if (map_ != nullptr) {
+        map_->begin_leaving(here(), "ebpfvm_leave");
+    }
     as_.mov(x86::rsp, state_field(offsets::kStackPointer));
+    stack_.resume(CodeMap::kReturnAddress);
     as_.ret();
+}
+
+// Code that belongs to no insn.
+void Emitter::begin_function(const char* name) {
+    if (map_ != nullptr) {
+        map_->begin(here(), name);
+    }
+}
+
+void Emitter::begin_subprog(std::size_t index) {
+    if (map_ == nullptr) {
+        return;
+    }
+    described_.resize(index + 1);
+    described_[index] = map_->functions().size();
+    map_->begin(here(), function_name(code_.program, code_.subprogs[index]));
+    map_->place(here(), code_.subprogs[index]);
+}
+
+// Rare code is in the order of the subprograms that it belongs to.
+void Emitter::begin_cold(const Rare& rare) {
+    if (map_ == nullptr) {
+        return;
+    }
+    const auto slot = std::uint32_t(rare.slot - code_.slots.data());
+    const auto behind = std::ranges::upper_bound(code_.subprogs, slot);
+    const auto index = std::size_t(behind - code_.subprogs.begin() - 1);
+    if (index != cold_subprog_) {
+        map_->begin_cold(here(), described_[index]);
+        cold_subprog_ = index;
+    }
+    map_->place(here(), slot);
+}
+
+void Emitter::begin_body() {
+    if (map_ != nullptr) {
+        map_->begin_body(here());
+    }
+}
+
+void Emitter::place(std::size_t slot) {
+    if (map_ != nullptr) {
+        map_->place(here(), slot);
+    }
 }
 
 Expected<std::vector<SlotCode>> list_baseline(const exec::Code& code, const Cpu& cpu) {
@@ -428,7 +498,7 @@ Expected<std::vector<SlotCode>> list_baseline(const exec::Code& code, const Cpu&
 Expected<void> compile_baseline(exec::Code& code, const std::shared_ptr<CodeMemory>& memory,
                                 const Cpu& cpu) {
     Assembling assembling(*memory);
-    Emitter emitter(code, assembling.holder(), cpu);
+    Emitter emitter(code, assembling.holder(), cpu, assembling.map());
     emitter.run();
     return assembling.install(code, memory, emitter.entries(), emitter.run_entry(),
                               emitter.leaf_entry());

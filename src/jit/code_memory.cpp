@@ -2,6 +2,7 @@
 #include "exec/fault.hpp"
 #include "jit/abi.hpp"
 #include "jit/native_code.hpp"
+#include "jit/stack_writer.hpp"
 #include "support/try.hpp"
 
 #include <algorithm>
@@ -16,14 +17,20 @@ constexpr x86::Gp kSavedByC[] = {x86::rbx, x86::rbp, x86::r12, x86::r13, x86::r1
 
 } // namespace
 
-CodeMemory::CodeMemory() : runtime_(&kDualMapping) {
-    asmjit::CodeHolder code;
-    code.init(runtime_.environment());
-    x86::Assembler as(&code);
+CodeMemory::CodeMemory(Publisher publisher)
+    : runtime_(&kDualMapping), publisher_(std::move(publisher)) {}
+
+Expected<void> CodeMemory::install_enter() {
+    asmjit::CodeHolder holder;
+    holder.init(runtime_.environment());
+    x86::Assembler as(&holder);
+    CodeMap map;
+    map.begin(0, "ebpfvm_enter");
+    StackWriter stack(as, &map);
     for (const x86::Gp& reg : kSavedByC) {
-        as.push(reg);
+        stack.push(reg);
     }
-    as.sub(x86::rsp, 8);
+    stack.grow(8);
     as.mov(kState, x86::rdi);
     as.lea(x86::rax, x86::ptr(x86::rsp, -8)); // where the return address of the entry will be
     as.mov(state_field(offsets::kStackPointer), x86::rax);
@@ -32,30 +39,39 @@ CodeMemory::CodeMemory() : runtime_(&kDualMapping) {
     as.mov(kRegs[2], x86::rcx);
     as.mov(kFp, x86::r8);
     as.call(x86::rax);
-    as.add(x86::rsp, 8);
+    stack.shrink(8);
     for (std::size_t i = std::size(kSavedByC); i-- > 0;) {
-        as.pop(kSavedByC[i]);
+        stack.pop(kSavedByC[i]);
     }
     as.ret();
-    if (runtime_.add(&enter_, &code) != asmjit::kErrorOk) {
-        enter_ = nullptr;
+    map.end(std::uint32_t(as.offset()));
+    TRY(install(enter_code_, holder, map, nullptr));
+    enter_ = reinterpret_cast<Enter>(reinterpret_cast<std::uintptr_t>(enter_code_.base()));
+    return {};
+}
+
+Expected<void> CodeMemory::install(PlacedCode& code, asmjit::CodeHolder& holder, const CodeMap& map,
+                                   const Program* program) {
+    TRY(publisher_.needs_private_pages() ? code.place_apart(holder) : code.place(holder, runtime_));
+    if (publisher_.has_readers()) {
+        TRY(code.publish(publisher_, map, program));
     }
+    return {};
 }
 
 Cpu Cpu::host() {
     return {.has_bmi2 = asmjit::CpuInfo::host().features().x86().hasBMI2()};
 }
 
-Expected<std::shared_ptr<CodeMemory>> make_code_memory() {
-    auto memory = std::make_shared<CodeMemory>();
-    if (!memory->is_ready()) {
-        return fail(Errc::LimitExceeded, "no memory for machine code");
-    }
+Expected<std::shared_ptr<CodeMemory>> make_code_memory(const JitDebug& debug) {
+    TRY_ASSIGN(auto publisher, Publisher::make(debug));
+    auto memory = std::make_shared<CodeMemory>(std::move(publisher));
+    TRY(memory->install_enter());
     return memory;
 }
 
 std::size_t code_bytes(const exec::Code& code) {
-    return code.native != nullptr ? native_of(code).size : 0;
+    return code.native != nullptr ? native_of(code).code.size() : 0;
 }
 
 RunResult run(const exec::Code& code, const exec::RunInput& input) {

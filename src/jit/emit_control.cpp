@@ -236,9 +236,11 @@ void Emitter::tail_call(const Slot& slot) {
     }
     as_.cmp(x86::rax, 1);
     as_.je(none);
+    const std::uint32_t depth = stack_.depth();
     epilogue();
     as_.mov(kRegs[1], state_field(offsets::kCtxAddress));
     as_.jmp(x86::rax);
+    stack_.resume(depth);
     as_.bind(none);
     if (checks_) {
         as_.xor_(x86::eax, x86::eax);

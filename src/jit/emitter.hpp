@@ -3,8 +3,8 @@
 #pragma once
 
 #include "isa/op_kind.hpp"
-#include "jit/abi.hpp"
 #include "jit/jit.hpp"
+#include "jit/stack_writer.hpp"
 
 #include <functional>
 #include <span>
@@ -14,7 +14,9 @@ namespace ebpfvm::jit {
 
 class Emitter {
   public:
-    Emitter(const exec::Code& code, asmjit::CodeHolder& holder, const Cpu& cpu);
+    /// Describes what it emits in `map`, unless null.
+    Emitter(const exec::Code& code, asmjit::CodeHolder& holder, const Cpu& cpu,
+            CodeMap* map = nullptr);
 
     /// Emits the whole program.
     void run();
@@ -63,6 +65,9 @@ class Emitter {
     void epilogue();
     void emit_leaf_entries();
     void emit_rare();
+    void emit_rare(const Rare& rare);
+    void emit_rare_call();
+    void emit_leave();
     void begin_block();
     void emit(const Slot& slot);
 
@@ -123,9 +128,19 @@ class Emitter {
         }
     }
 
+    // For the CodeMap.
+    [[nodiscard]] std::uint32_t here() const { return std::uint32_t(as_.offset()); }
+    void begin_function(const char* name);
+    void begin_subprog(std::size_t index);
+    void begin_cold(const Rare& rare);
+    void begin_body();
+    void place(std::size_t slot);
+
     const exec::Code& code_;
     std::function<void(std::size_t)> note_{};
     x86::Assembler as_;
+    CodeMap* const map_;
+    StackWriter stack_;
     const bool checks_;
     const Cpu cpu_;
     bool is_leaf_ = false;  // nothing is called: kState holds the host's context object
@@ -139,9 +154,11 @@ class Emitter {
     std::vector<Label> labels_; // by slot; invalid: no jump goes there
     std::vector<bool> leads_;   // by slot: a block begins there
     std::vector<Rare> rare_;
-    Label leave_;     // ends the run, whatever the depth
-    Label rare_call_; // calls a thunk and keeps all registers
-    Label exit_;      // of the current subprogram
+    std::vector<std::size_t> described_;  // by subprogram: its index in the CodeMap
+    std::size_t cold_subprog_ = SIZE_MAX; // whose rare code is emitted
+    Label leave_;                         // ends the run, whatever the depth
+    Label rare_call_;                     // calls a thunk and keeps all registers
+    Label exit_;                          // of the current subprogram
     FrameShape frame_;
     std::uint32_t insns_behind_ = 0; // in the current block, the current insn among them
     std::size_t at_ = 0;

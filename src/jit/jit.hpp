@@ -1,6 +1,7 @@
 // Machine code for x86-64, made by asmjit. No code memory is ever writable and executable at once.
 #pragma once
 
+#include "ebpfvm/vm.hpp"
 #include "exec/run_state.hpp"
 
 #include <memory>
@@ -14,8 +15,8 @@ namespace ebpfvm::jit {
 /// Memory of machine code and what all programs of a Vm share. Thread-safe.
 class CodeMemory;
 /// Errors: Errc::Unsupported if there is no JIT for this machine, Errc::LimitExceeded without
-/// memory.
-[[nodiscard]] Expected<std::shared_ptr<CodeMemory>> make_code_memory();
+/// memory, Errc::Io if a file that `debug` asks for cannot be written.
+[[nodiscard]] Expected<std::shared_ptr<CodeMemory>> make_code_memory(const JitDebug& debug = {});
 
 /// What machine code may use besides x86-64.
 struct Cpu {
@@ -26,7 +27,7 @@ struct Cpu {
 
 /// Compiles insn by insn and sets code.native; the machine code lives as long as `code`. Verified
 /// code runs without checks and without counting insns; other code with all run-time checks.
-/// Errors: Errc::LimitExceeded without memory.
+/// Errors: Errc::LimitExceeded without memory; Errc::Io, see JitDebug.
 [[nodiscard]] Expected<void> compile_baseline(exec::Code& code,
                                               const std::shared_ptr<CodeMemory>& memory,
                                               const Cpu& cpu = Cpu::host());

@@ -4,7 +4,7 @@
 
 namespace ebpfvm::jit {
 
-Assembling::Assembling(const CodeMemory& memory) {
+Assembling::Assembling(const CodeMemory& memory) : wants_map_(memory.wants_map()) {
     holder_.init(memory.runtime().environment());
     holder_.setErrorHandler(&errors_);
 }
@@ -18,19 +18,14 @@ void Assembling::ErrorKeeper::handleError(asmjit::Error error, const char*, asmj
 Expected<void> Assembling::install(exec::Code& code, std::shared_ptr<CodeMemory> memory,
                                    std::span<const asmjit::Label> subprogs,
                                    const asmjit::Label& run, const asmjit::Label& leaf) {
-    void* base = nullptr;
-    if (errors_.first == asmjit::kErrorOk) {
-        (void)memory->runtime().add(&base, &holder_);
-    }
-    if (base == nullptr) {
+    if (errors_.first != asmjit::kErrorOk) {
         return fail(Errc::LimitExceeded, "no machine code: {}",
                     asmjit::DebugUtils::errorAsString(errors_.first));
     }
-    auto native = std::make_shared<NativeCode>(std::move(memory), base);
-    native->size = holder_.codeSize();
+    auto native = std::make_shared<NativeCode>(memory);
+    TRY(memory->install(native->code, holder_, map_, &code.program));
     const auto place_of = [&](const asmjit::Label& label) -> const void* {
-        return label.isValid() ? static_cast<std::byte*>(base) + holder_.labelOffset(label)
-                               : nullptr;
+        return label.isValid() ? native->code.base() + holder_.labelOffset(label) : nullptr;
     };
     for (const asmjit::Label& entry : subprogs) {
         native->subprogs.push_back(place_of(entry));

@@ -1,6 +1,7 @@
 // What a compiled program consists of.
 #pragma once
 
+#include "jit/debug/publisher.hpp"
 #include "jit/jit.hpp"
 
 #include <asmjit/core.h>
@@ -10,9 +11,35 @@
 
 namespace ebpfvm::jit {
 
+/// Machine code at the place where it runs; freed with this.
+class PlacedCode {
+  public:
+    PlacedCode() = default;
+    PlacedCode(const PlacedCode&) = delete;
+    PlacedCode& operator=(const PlacedCode&) = delete;
+    ~PlacedCode();
+
+    /// In pages that it shares with other code of `runtime`.
+    [[nodiscard]] Expected<void> place(asmjit::CodeHolder& holder, asmjit::JitRuntime& runtime);
+    /// In pages of its own, behind which there is no file and no other mapping.
+    [[nodiscard]] Expected<void> place_apart(asmjit::CodeHolder& holder);
+    /// Tells others, until it is freed. Errors: Errc::Io.
+    [[nodiscard]] Expected<void> publish(const Publisher& publisher, const CodeMap& map,
+                                         const Program* program);
+
+    [[nodiscard]] const std::byte* base() const { return static_cast<const std::byte*>(base_); }
+    [[nodiscard]] std::size_t size() const { return size_; }
+
+  private:
+    void* base_ = nullptr;
+    std::size_t size_ = 0;                  // bytes of code
+    asmjit::JitRuntime* runtime_ = nullptr; // null: pages of its own
+    Published published_{};
+};
+
 class CodeMemory {
   public:
-    CodeMemory();
+    explicit CodeMemory(Publisher publisher);
     CodeMemory(const CodeMemory&) = delete;
     CodeMemory& operator=(const CodeMemory&) = delete;
 
@@ -22,30 +49,36 @@ class CodeMemory {
     [[nodiscard]] Enter enter() const { return enter_; }
     [[nodiscard]] asmjit::JitRuntime& runtime() { return runtime_; }
     [[nodiscard]] const asmjit::JitRuntime& runtime() const { return runtime_; }
-    [[nodiscard]] bool is_ready() const { return enter_ != nullptr; }
+
+    /// Do compilers have to fill a CodeMap?
+    [[nodiscard]] bool wants_map() const { return publisher_.has_readers(); }
+    /// Puts code where it can run, and tells those who want to know of it. `map` is not looked at
+    /// unless wants_map(). Errors: Errc::LimitExceeded without memory; Errc::Io.
+    [[nodiscard]] Expected<void> install(PlacedCode& code, asmjit::CodeHolder& holder,
+                                         const CodeMap& map, const Program* program);
+    /// Makes enter(). Errors: those of install().
+    [[nodiscard]] Expected<void> install_enter();
 
   private:
     asmjit::JitRuntime runtime_;
+    Publisher publisher_;
+    PlacedCode enter_code_;
     Enter enter_ = nullptr;
 };
 
 /// The machine code of one program; freed with it.
 class NativeCode {
+    std::shared_ptr<CodeMemory> memory_; // first: it outlives `code`
+
   public:
-    NativeCode(std::shared_ptr<CodeMemory> memory, void* base)
-        : memory_(std::move(memory)), base_(base) {}
+    explicit NativeCode(std::shared_ptr<CodeMemory> memory) : memory_(std::move(memory)) {}
     NativeCode(const NativeCode&) = delete;
     NativeCode& operator=(const NativeCode&) = delete;
-    ~NativeCode() { memory_->runtime().release(base_); }
 
     [[nodiscard]] CodeMemory& memory() const { return *memory_; }
 
-    std::vector<const void*> subprogs; ///< machine code, in the order of Code::subprogs
-    std::size_t size = 0;              ///< bytes
-
-  private:
-    std::shared_ptr<CodeMemory> memory_;
-    void* base_;
+    PlacedCode code{};
+    std::vector<const void*> subprogs{}; ///< machine code, in the order of Code::subprogs
 };
 
 /// From an assembler to memory that can be executed.
@@ -56,8 +89,10 @@ class Assembling {
     Assembling& operator=(const Assembling&) = delete;
 
     [[nodiscard]] asmjit::CodeHolder& holder() { return holder_; }
+    /// For compilers to fill; null if nobody wants it.
+    [[nodiscard]] CodeMap* map() { return wants_map_ ? &map_ : nullptr; }
     /// Sets code.native and what belongs to it. `leaf` may be invalid, and so may `subprogs` that
-    /// nothing calls. Errors: Errc::LimitExceeded without memory.
+    /// nothing calls. Errors: those of CodeMemory::install().
     [[nodiscard]] Expected<void> install(exec::Code& code, std::shared_ptr<CodeMemory> memory,
                                          std::span<const asmjit::Label> subprogs,
                                          const asmjit::Label& run, const asmjit::Label& leaf);
@@ -71,6 +106,8 @@ class Assembling {
 
     ErrorKeeper errors_{};
     asmjit::CodeHolder holder_{};
+    CodeMap map_{};
+    bool wants_map_ = false;
 };
 
 /// Machine code as text, by slot.

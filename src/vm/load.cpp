@@ -315,7 +315,7 @@ Vm::Vm(VmOptions options) : options_(std::move(options)), helpers_(HelperTable::
 
 Expected<Module> Vm::load(const Object& object, const LoadOptions& options) {
     if (options.engine != Engine::Interp && code_memory_ == nullptr) {
-        TRY_ASSIGN(code_memory_, jit::make_code_memory());
+        TRY_ASSIGN(code_memory_, jit::make_code_memory(options_.jit_debug));
     }
     auto state = std::make_shared<vm::ModuleState>();
     state->insn_budget = options_.insn_budget;

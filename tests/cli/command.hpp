@@ -54,12 +54,17 @@ struct Output {
     std::string err;
 };
 
-/// Runs src/cli/<program> of this build without a shell.
-inline Output run_program(const std::string& program, std::vector<std::string> arguments,
-                          std::string_view input = "") {
+/// A program of this build.
+inline std::string built_program(const std::string& name) {
+    return EBPFVM_BINARY_DIR "/src/cli/" + name;
+}
+
+/// Runs a program without a shell; one without a slash in its name is looked for in PATH.
+inline Output run_file(const std::string& file, std::vector<std::string> arguments,
+                       std::string_view input = "") {
     const TempDir dir;
     const std::string in = dir.file("in", input);
-    arguments.insert(arguments.begin(), std::string(EBPFVM_BINARY_DIR "/src/cli/") + program);
+    arguments.insert(arguments.begin(), file);
     std::vector<char*> argv;
     for (std::string& argument : arguments) {
         argv.push_back(argument.data());
@@ -72,7 +77,7 @@ inline Output run_program(const std::string& program, std::vector<std::string> a
     posix_spawn_file_actions_addopen(&actions, 1, dir.path("out").c_str(), kCreate, 0600);
     posix_spawn_file_actions_addopen(&actions, 2, dir.path("err").c_str(), kCreate, 0600);
     pid_t child = 0;
-    const int error = posix_spawn(&child, argv[0], &actions, nullptr, argv.data(), environ);
+    const int error = posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ);
     posix_spawn_file_actions_destroy(&actions);
     EXPECT_EQ(error, 0) << argv[0];
     int status = 0;
@@ -81,6 +86,11 @@ inline Output run_program(const std::string& program, std::vector<std::string> a
     }
     EXPECT_TRUE(WIFEXITED(status)) << "killed by signal " << WTERMSIG(status);
     return {WEXITSTATUS(status), read_text(dir.path("out")), read_text(dir.path("err"))};
+}
+
+inline Output run_program(const std::string& name, std::vector<std::string> arguments,
+                          std::string_view input = "") {
+    return run_file(built_program(name), std::move(arguments), input);
 }
 
 inline Output ebpfvm_command(std::vector<std::string> arguments, std::string_view input = "") {

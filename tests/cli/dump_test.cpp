@@ -39,7 +39,9 @@ TEST(Dump, RefusesWhatItCannotShow) {
     const std::string unsafe =
         dir.file("unsafe.bin", bytecode("r2 = *(u32 *)(r1 +0)\nr0 = *(u8 *)(r2 +0)\nexit\n"));
     for (const std::vector<std::string>& arguments :
-         {std::vector<std::string>{"dump", "ir", kTrim},
+         {std::vector<std::string>{"dump", "ast", kTrim},
+          {"dump", "ir", kTrim, "--engine", "baseline"},
+          {"dump", "ir", kTrim, "--without", "nothing"},
           {"dump", "jited", "no/such/file"},
           {"dump", "jited", kTrim, "--prog", "nope"},
           {"dump", "jited"},

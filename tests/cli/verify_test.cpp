@@ -89,16 +89,17 @@ TEST(Verify, ABadObjectDoesNotStopTheOthers) {
 TEST(Verify, WrongInputIsOneLineAndExitCode2) {
     const TempDir dir;
     const std::string empty = dir.file("empty.o", "");
-    const std::vector<std::vector<std::string>> cases = {{"no/such/file"},
-                                                         {empty},
-                                                         {"--strategy", "guess", kMistake},
-                                                         {"--domain", "octagons", kMistake},
-                                                         {"--log", "kernel", "--strategy", "join", kMistake},
-                                                         {"--repeat", "0", kMistake},
-                                                         {"--prog", "no_such_program", kMistake},
-                                                         {"--compare", "no/such/file", kMistake},
-                                                         {"--compare", empty + "/x", kMistake},
-                                                         {"--no-such-option", kMistake}};
+    const std::vector<std::vector<std::string>> cases = {
+        {"no/such/file"},
+        {empty},
+        {"--strategy", "guess", kMistake},
+        {"--domain", "octagons", kMistake},
+        {"--log", "kernel", "--strategy", "join", kMistake},
+        {"--repeat", "0", kMistake},
+        {"--prog", "no_such_program", kMistake},
+        {"--compare", "no/such/file", kMistake},
+        {"--compare", empty + "/x", kMistake},
+        {"--no-such-option", kMistake}};
     for (std::vector<std::string> arguments : cases) {
         arguments.insert(arguments.begin(), "verify");
         const Output result = ebpfvm_command(arguments);

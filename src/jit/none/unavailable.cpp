@@ -10,7 +10,7 @@ Cpu Cpu::host() {
     return {};
 }
 
-Expected<std::shared_ptr<CodeMemory>> make_code_memory() {
+Expected<std::shared_ptr<CodeMemory>> make_code_memory(const JitDebug&) {
     return fail(Errc::Unsupported, "there is no JIT compiler for this machine");
 }
 

@@ -2,6 +2,7 @@
 
 #include "jit/abi.hpp"
 #include "jit/opt/target.hpp"
+#include "jit/stack_writer.hpp"
 #include "jit/thunks.hpp"
 #include "support/assert.hpp"
 
@@ -52,6 +53,8 @@ x86::Gp sized(const x86::Gp& reg, Width width) {
 // What all functions of a program share.
 struct Shared {
     x86::Assembler& as;
+    CodeMap* map = nullptr;
+    StackWriter stack{as, map};
     const Cpu& cpu;
     std::vector<Label>& subprogs;
     Label leave;
@@ -63,13 +66,19 @@ class FunctionEmitter {
   public:
     FunctionEmitter(Function& fn, const Allocation& places, Shared& shared,
                     const std::function<void(std::size_t)>& note)
-        : fn_(fn), places_(places), shared_(shared), as_(shared.as), note_(note) {}
+        : fn_(fn), places_(places), shared_(shared), as_(shared.as), map_(shared.map),
+          stack_(shared.stack), note_(note) {}
 
     void run() {
         find_frame();
         labels_.resize(fn_.blocks.size());
         for (const BlockId block : fn_.layout) {
             labels_[block] = as_.newLabel();
+        }
+        const std::size_t described = map_ != nullptr ? map_->functions().size() : 0;
+        if (map_ != nullptr) {
+            map_->begin(here(), function_name(fn_.code->program, fn_.code->subprogs[fn_.subprog]));
+            map_->place(here(), fn_.code->subprogs[fn_.subprog]);
         }
         prologue();
         for (std::size_t i = 0; i < fn_.layout.size(); ++i) {
@@ -85,12 +94,17 @@ class FunctionEmitter {
             epilogue();
             as_.ret();
         }
+        if (map_ != nullptr && !cold_.empty()) {
+            map_->begin_cold(here(), described);
+        }
         for (const auto& emit_cold : cold_) {
             emit_cold();
         }
     }
 
   private:
+    [[nodiscard]] std::uint32_t here() const { return std::uint32_t(as_.offset()); }
+
     // Frame.
 
     void find_frame() {
@@ -119,11 +133,14 @@ class FunctionEmitter {
     void prologue() {
         for (unsigned reg = 0; reg < kMachineRegs; ++reg) {
             if ((saved_ >> reg & 1) != 0) {
-                as_.push(gp(reg));
+                stack_.push(gp(reg));
             }
         }
         if (room_ != 0) {
-            as_.sub(x86::rsp, room_);
+            stack_.grow(room_);
+        }
+        if (map_ != nullptr) {
+            map_->begin_body(here());
         }
         std::vector<Move> moves;
         for (ValueId id = fn_.blocks[0].first; id != 0; id = fn_[id].next) {
@@ -144,11 +161,11 @@ class FunctionEmitter {
 
     void epilogue() {
         if (room_ != 0) {
-            as_.add(x86::rsp, room_);
+            stack_.shrink(room_);
         }
         for (unsigned reg = kMachineRegs; reg-- > 0;) {
             if ((saved_ >> reg & 1) != 0) {
-                as_.pop(gp(reg));
+                stack_.pop(gp(reg));
             }
         }
     }
@@ -210,8 +227,8 @@ class FunctionEmitter {
         if (from.is_reg()) {
             as_.mov(slot, gp(from.reg));
         } else if (from.kind == Place::Kind::Slot) {
-            as_.push(slot_at(from.slot));
-            as_.pop(slot);
+            as_.movq(x86::xmm0, slot_at(from.slot));
+            as_.movq(slot, x86::xmm0);
         } else if (from.kind == Place::Kind::Const) {
             const Node& node = fn_[from.value];
             if (node.kind == Kind::Const && is_imm32(node.imm)) {
@@ -346,6 +363,9 @@ class FunctionEmitter {
             moves_at(at_);
             if (note_) {
                 note_(node.slot);
+            }
+            if (map_ != nullptr) {
+                map_->place(here(), node.slot);
             }
             emit_node(node);
             if (has_value(node.kind) && !is_param(fn_, node)) {
@@ -1016,9 +1036,11 @@ class FunctionEmitter {
         call_thunk(address_of(jit::tail_call), slot_of(node));
         as_.cmp(x86::rax, 1);
         as_.je(label_of(fn_.blocks[block_].succs.front()));
+        const std::uint32_t depth = stack_.depth();
         epilogue();
         as_.mov(gp(kArgRegs[0]), state_field(offsets::kCtxAddress));
         as_.jmp(x86::rax);
+        stack_.resume(depth);
     }
 
     static constexpr std::uint32_t kLine = 64;
@@ -1028,6 +1050,8 @@ class FunctionEmitter {
     const Allocation& places_;
     Shared& shared_;
     x86::Assembler& as_;
+    CodeMap* map_;
+    StackWriter& stack_;
     const std::function<void(std::size_t)>& note_;
     std::vector<Label> labels_{};
     std::vector<std::uint32_t> block_bytes_{};
@@ -1045,11 +1069,62 @@ class FunctionEmitter {
     Position at_ = 0;
 };
 
+// How the host gets into the program.
+void emit_run_entries(Shared& shared, Anchor anchor, Entries& entries) {
+    x86::Assembler& as = shared.as;
+    const Label entry = entries.subprogs.front();
+    const auto begin = [&](const char* name) {
+        if (shared.map != nullptr) {
+            shared.map->begin(std::uint32_t(as.offset()), name);
+        }
+    };
+    switch (anchor) {
+    case Anchor::State:
+        entries.run = entry;
+        if (shared.map != nullptr) {
+            shared.map->begin_leaving(std::uint32_t(as.offset()), "ebpfvm_leave");
+        }
+        as.bind(shared.leave);
+        as.mov(x86::rsp, state_field(offsets::kStackPointer));
+        shared.stack.resume(CodeMap::kReturnAddress);
+        as.ret();
+        break;
+    case Anchor::None:
+        entries.leaf = entry;
+        entries.run = as.newLabel();
+        begin("ebpfvm_enter_run");
+        as.bind(entries.run);
+        as.mov(kFirstArg, state_field(offsets::kCtx));
+        as.jmp(entry);
+        break;
+    case Anchor::HostCtx: {
+        entries.leaf = as.newLabel();
+        entries.run = as.newLabel();
+        const Label both = as.newLabel();
+        begin("ebpfvm_enter_leaf");
+        as.bind(entries.leaf);
+        shared.stack.push(kState);
+        as.mov(kState, kFirstArg);
+        as.bind(both);
+        as.mov(gp(kArgRegs[0]), kState);
+        as.call(entry);
+        shared.stack.pop(kState);
+        as.ret();
+        begin("ebpfvm_enter_run");
+        as.bind(entries.run);
+        shared.stack.push(kState);
+        as.mov(kState, state_field(offsets::kCtx));
+        as.jmp(both);
+        break;
+    }
+    }
+}
+
 } // namespace
 
 Entries emit(std::span<Function> functions, std::span<const Allocation> allocations,
              asmjit::CodeHolder& holder, const Cpu& cpu,
-             const std::function<void(std::size_t)>& note) {
+             const std::function<void(std::size_t)>& note, CodeMap* map) {
     x86::Assembler as(&holder);
     const exec::Code& code = *functions.front().code;
     Entries entries;
@@ -1057,7 +1132,8 @@ Entries emit(std::span<Function> functions, std::span<const Allocation> allocati
     for (const Function& fn : functions) {
         entries.subprogs[fn.subprog] = as.newLabel();
     }
-    Shared shared{.as = as, .cpu = cpu, .subprogs = entries.subprogs, .leave = as.newLabel()};
+    Shared shared{
+        .as = as, .map = map, .cpu = cpu, .subprogs = entries.subprogs, .leave = as.newLabel()};
     shared.has_tail_calls = std::ranges::any_of(
         code.slots, [](const exec::Slot& slot) { return slot.op == exec::kOpTailCall; });
     shared.has_data = std::ranges::any_of(
@@ -1072,38 +1148,9 @@ Entries emit(std::span<Function> functions, std::span<const Allocation> allocati
             note(code.slots.size());
         }
     }
-    const Label entry = entries.subprogs.front();
-    switch (functions.front().anchor) {
-    case Anchor::State:
-        entries.run = entry;
-        as.bind(shared.leave);
-        as.mov(x86::rsp, state_field(offsets::kStackPointer));
-        as.ret();
-        break;
-    case Anchor::None:
-        entries.leaf = entry;
-        entries.run = as.newLabel();
-        as.bind(entries.run);
-        as.mov(kFirstArg, state_field(offsets::kCtx));
-        as.jmp(entry);
-        break;
-    case Anchor::HostCtx:
-        entries.leaf = as.newLabel();
-        entries.run = as.newLabel();
-        as.bind(entries.leaf);
-        as.push(kState);
-        as.mov(kState, kFirstArg);
-        const Label both = as.newLabel();
-        as.bind(both);
-        as.mov(gp(kArgRegs[0]), kState);
-        as.call(entry);
-        as.pop(kState);
-        as.ret();
-        as.bind(entries.run);
-        as.push(kState);
-        as.mov(kState, state_field(offsets::kCtx));
-        as.jmp(both);
-        break;
+    emit_run_entries(shared, functions.front().anchor, entries);
+    if (map != nullptr) {
+        map->end(std::uint32_t(as.offset()));
     }
     return entries;
 }

@@ -1,6 +1,7 @@
 // Machine code of functions whose values have places.
 #pragma once
 
+#include "jit/code_map.hpp"
 #include "jit/opt/allocate.hpp"
 #include "jit/opt/ir.hpp"
 
@@ -19,9 +20,9 @@ struct Entries {
 };
 
 /// `note(slot)` is called before the code of each slot, with the number of slots for what belongs
-/// to none; it may be null.
+/// to none; it may be null, and so may `map`.
 [[nodiscard]] Entries emit(std::span<Function> functions, std::span<const Allocation> allocations,
                            asmjit::CodeHolder& holder, const Cpu& cpu,
-                           const std::function<void(std::size_t)>& note);
+                           const std::function<void(std::size_t)>& note, CodeMap* map);
 
 } // namespace ebpfvm::jit::opt

@@ -49,12 +49,12 @@ std::optional<std::vector<opt::Function>> functions_of(const exec::Code& code,
 }
 
 opt::Entries emit_all(std::span<opt::Function> functions, asmjit::CodeHolder& holder,
-                      const Cpu& cpu, const std::function<void(std::size_t)>& note) {
+                      const Cpu& cpu, const std::function<void(std::size_t)>& note, CodeMap* map) {
     std::vector<opt::Allocation> allocations;
     for (opt::Function& fn : functions) {
         allocations.push_back(opt::allocate(fn, cpu));
     }
-    return opt::emit(functions, allocations, holder, cpu, note);
+    return opt::emit(functions, allocations, holder, cpu, note, map);
 }
 
 } // namespace
@@ -66,7 +66,8 @@ Expected<bool> compile_optimised(exec::Code& code, const std::shared_ptr<CodeMem
         return false;
     }
     Assembling assembling(*memory);
-    const opt::Entries entries = emit_all(*functions, assembling.holder(), cpu, nullptr);
+    const opt::Entries entries =
+        emit_all(*functions, assembling.holder(), cpu, nullptr, assembling.map());
     TRY(assembling.install(code, memory, entries.subprogs, entries.run, entries.leaf));
     return true;
 }
@@ -78,8 +79,8 @@ Expected<std::vector<SlotCode>> list_optimised(const exec::Code& code, const Opt
         return list_baseline(code, cpu);
     }
     Listing listing;
-    (void)emit_all(*functions, listing.holder(), cpu,
-                   [&](std::size_t slot) { listing.note(slot); });
+    (void)emit_all(
+        *functions, listing.holder(), cpu, [&](std::size_t slot) { listing.note(slot); }, nullptr);
     return listing.take();
 }
 
