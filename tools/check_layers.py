@@ -19,7 +19,7 @@ LAYERS = [  # from the top
     {"support"},
 ]
 RANK = {folder: rank for rank, row in enumerate(reversed(LAYERS)) for folder in row}
-THIRD_PARTY = {"boost": {"cfg"}, "asmjit": {"jit"}, "CLI": {"cli"}, "pcap": {"cli"}}
+THIRD_PARTY = {"boost": {"cfg", "jit"}, "asmjit": {"jit"}, "CLI": {"cli"}, "pcap": {"cli"}}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)')
 FORBIDDEN = re.compile(r"\bstd::(cout|cerr|exit)\b|\b(printf|puts|exit|_exit)\s*\(|^\s*throw\b|\bdefault:\s*assert")
 

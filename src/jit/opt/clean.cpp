@@ -47,22 +47,15 @@ class Cleaner {
 
     void run() {
         find_loops(fn_);
-        // A phi of a loop may turn out to be one value, and what rests on it as well.
+        find_bits();
+        // Values come before what is made of them, but for phis: one of a loop may turn out to be
+        // a single value, and then what was made of it has to be looked at once more.
         constexpr int kRounds = 8;
         for (int round = 0; round < kRounds; ++round) {
             changed_ = false;
-            find_bits();
             simplify_all();
             fn_.resolve_all();
-            if (prune()) {
-                find_loops(fn_);
-                changed_ = true;
-            }
-            if (merge_blocks()) {
-                fn_.resolve_all();
-                find_loops(fn_);
-                changed_ = true;
-            }
+            change_graph();
             if (!changed_) {
                 break;
             }
@@ -70,16 +63,30 @@ class Cleaner {
         remove_dead();
     }
 
-  private:
-    std::vector<BlockId> in_order() const {
-        std::vector<BlockId> order(fn_.layout);
-        std::ranges::sort(order, {}, [&](BlockId id) { return fn_.blocks[id].rpo; });
-        return order;
+    // What changes of the graph alone ask for.
+    void tidy() {
+        find_loops(fn_);
+        do {
+            changed_ = false;
+            for (const BlockId block : fn_.order) {
+                for (ValueId id = fn_.blocks[block].first; id != 0;) {
+                    const ValueId next = fn_[id].next;
+                    const Kind kind = fn_[id].kind;
+                    if (kind == Kind::Phi || kind == Kind::Branch) {
+                        simplify_one(id);
+                    }
+                    id = next;
+                }
+            }
+            fn_.resolve_all();
+            change_graph();
+        } while (changed_);
     }
 
+  private:
     // Which phis hold 32 bits: all that follow from that, as far as it holds.
     void find_bits() {
-        const std::vector<BlockId> order = in_order();
+        const std::vector<BlockId>& order = fn_.order;
         std::vector<ValueId> phis;
         for (const BlockId block : order) {
             for (ValueId id = fn_.blocks[block].first; id != 0 && fn_[id].kind == Kind::Phi;
@@ -111,7 +118,7 @@ class Cleaner {
 
     void simplify_all() {
         ValueTable table(fn_.nodes.size());
-        for (const BlockId block : in_order()) {
+        for (const BlockId block : fn_.order) {
             for (ValueId id = fn_.blocks[block].first; id != 0;) {
                 const ValueId next = fn_[id].next;
                 visit(table, id);
@@ -120,16 +127,24 @@ class Cleaner {
         }
     }
 
-    void visit(ValueTable& table, ValueId id) {
+    // True if another value takes its place.
+    bool simplify_one(ValueId id) {
         each_arg(fn_, fn_[id], [&](ValueId& arg) { arg = fn_.resolve(arg); });
         const std::uint8_t phi_bits = fn_[id].bits;
         const ValueId value = simplify(fn_, id);
         if (fn_[id].kind == Kind::Phi) {
             fn_[id].bits = phi_bits; // what find_bits() says holds
         }
-        if (value != id) {
-            fn_.replace(id, value);
-            changed_ = true;
+        if (value == id) {
+            return false;
+        }
+        changed_ |= fn_[id].kind == Kind::Phi;
+        fn_.replace(id, value);
+        return true;
+    }
+
+    void visit(ValueTable& table, ValueId id) {
+        if (simplify_one(id)) {
             return;
         }
         if (!is_pure(fn_[id].kind)) {
@@ -140,6 +155,18 @@ class Cleaner {
             fn_.replace(id, entry);
         } else {
             entry = id;
+        }
+    }
+
+    void change_graph() {
+        if (prune()) {
+            find_loops(fn_);
+            changed_ = true;
+        }
+        if (merge_blocks()) {
+            fn_.resolve_all();
+            find_loops(fn_);
+            changed_ = true;
         }
     }
 
@@ -245,6 +272,10 @@ class Cleaner {
 
 void clean(Function& fn) {
     Cleaner(fn).run();
+}
+
+void tidy(Function& fn) {
+    Cleaner(fn).tidy();
 }
 
 } // namespace ebpfvm::jit::opt

@@ -184,7 +184,8 @@ void Function::remove_edge(BlockId from, BlockId to) {
         std::copy(values.begin() + at + 1, values.end(), values.begin() + at);
         --nodes[id].args[1];
     }
-    std::erase(blocks[from].succs, to);
+    auto& succs = blocks[from].succs;
+    succs.erase(std::ranges::remove(succs, to).begin(), succs.end());
 }
 
 } // namespace ebpfvm::jit::opt

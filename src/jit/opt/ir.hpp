@@ -5,6 +5,8 @@
 #include "exec/code.hpp"
 #include "isa/op_kind.hpp"
 
+#include <boost/container/small_vector.hpp>
+
 #include <array>
 #include <cstdint>
 #include <span>
@@ -20,6 +22,8 @@ using ValueId = std::uint32_t;
 /// Index into Function::blocks; 0 is the entry.
 using BlockId = std::uint32_t;
 inline constexpr BlockId kNoBlock = ~BlockId{0};
+/// Hardly any block has more neighbours.
+using BlockList = boost::container::small_vector<BlockId, 3>;
 
 /// All values are 64 bits wide. An operation of Width::W32 looks at the low halves of its arguments
 /// and zeroes the high half of its result.
@@ -103,8 +107,8 @@ struct Node {
 struct Block {
     ValueId first = 0;
     ValueId last = 0; ///< its end, once it has one
-    std::vector<BlockId> preds{};
-    std::vector<BlockId> succs{};
+    BlockList preds{};
+    BlockList succs{};
     // Set by find_loops().
     BlockId idom = kNoBlock;
     std::uint32_t rpo = 0;       ///< position in reverse postorder
@@ -131,6 +135,7 @@ struct Function {
     std::vector<BlockId> layout{}; ///< blocks in the order of machine code; only what is reachable
     std::vector<ValueId> pool{};   ///< of lists
     // Set by find_loops().
+    std::vector<BlockId> order{};       ///< reverse postorder
     std::vector<BlockId> headers{};     ///< of loops, outer ones before inner ones
     std::vector<BlockId> outer_loops{}; ///< by header: header of the loop around it
 

@@ -10,7 +10,7 @@ namespace {
 
 class LoopFinder {
   public:
-    explicit LoopFinder(Function& fn) : fn_(fn) {}
+    explicit LoopFinder(Function& fn) : fn_(fn), order_(fn.order) {}
 
     void run() {
         find_order();
@@ -24,6 +24,7 @@ class LoopFinder {
     static constexpr std::uint32_t kUnseen = ~std::uint32_t{0};
 
     void find_order() {
+        order_.clear();
         for (Block& block : fn_.blocks) {
             block.rpo = kUnseen;
             block.idom = block.loop = kNoBlock;
@@ -181,7 +182,7 @@ class LoopFinder {
     BlockId& around(BlockId id) { return fn_.blocks[id].loop; }
 
     Function& fn_;
-    std::vector<BlockId> order_{};
+    std::vector<BlockId>& order_;
     std::vector<BlockId> outer_{};
 };
 

@@ -14,21 +14,20 @@ namespace {
 
 void optimise(opt::Function& fn, const OptOptions& options) {
     opt::clean(fn);
-    if (options.has(Pass::Stack)) {
-        opt::promote_stack(fn);
+    if (options.has(Pass::Stack) && opt::promote_stack(fn)) {
         opt::clean(fn);
     }
-    if (options.has(Pass::Bytes) && opt::merge_bytes(fn)) {
-        opt::clean(fn);
-    }
+    bool changed = options.has(Pass::Bytes) && opt::merge_bytes(fn);
     constexpr int kRounds = 3;
     for (int round = 0; options.has(Pass::Thread) && round < kRounds; ++round) {
         if (!opt::thread_jumps(fn)) {
             break;
         }
-        opt::clean(fn);
+        opt::tidy(fn);
+        changed = true;
     }
-    if (options.has(Pass::Select) && opt::select_values(fn)) {
+    changed |= options.has(Pass::Select) && opt::select_values(fn);
+    if (changed) {
         opt::clean(fn);
     }
     opt::lower(fn);

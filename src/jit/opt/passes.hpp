@@ -10,18 +10,21 @@ namespace ebpfvm::jit::opt {
 /// be reached and values that nobody uses. Ends with find_loops().
 void clean(Function& fn);
 
-/// Stack whose address stays within the function becomes values.
-void promote_stack(Function& fn);
+/// The part of it that changes of the graph ask for: branches, phis, blocks.
+void tidy(Function& fn);
 
-/// Where the outcome of a branch is known on one way to it, that way leads past it. True if
-/// something was changed; clean() has to follow.
+/// Stack whose address stays within the function becomes values. True if something was changed;
+/// clean() has to follow, here and below.
+[[nodiscard]] bool promote_stack(Function& fn);
+
+/// Where the outcome of a branch is known on one way to it, that way leads past it.
 [[nodiscard]] bool thread_jumps(Function& fn);
 
-/// Branches around nothing but a choice of values become Selects. True as above.
+/// Branches around nothing but a choice of values become Selects.
 [[nodiscard]] bool select_values(Function& fn);
 
 /// Loads of bytes that are put together, and stores of a value's bytes, become one of the whole.
-/// True as above.
+///
 [[nodiscard]] bool merge_bytes(Function& fn);
 
 /// What machine code wants: no critical edges, addresses of base, index and displacement,

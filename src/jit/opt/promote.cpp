@@ -25,13 +25,15 @@ class Promoter {
   public:
     explicit Promoter(Function& fn) : fn_(fn) {}
 
-    void run() {
+    bool run() {
         find_accesses();
-        if (!escapes_ && choose()) {
-            rewrite();
-            complete_phis();
-            fn_.resolve_all();
+        if (accesses_.empty() || escapes_ || !choose()) {
+            return false;
         }
+        rewrite();
+        complete_phis();
+        fn_.resolve_all();
+        return true;
     }
 
   private:
@@ -166,9 +168,7 @@ class Promoter {
     void rewrite() {
         in_.assign(fn_.blocks.size() * vars_.size(), 0);
         out_ = in_;
-        std::vector<BlockId> order(fn_.layout);
-        std::ranges::sort(order, {}, [&](BlockId id) { return fn_.blocks[id].rpo; });
-        for (const BlockId block : order) {
+        for (const BlockId block : fn_.order) {
             for (ValueId id = fn_.blocks[block].first; id != 0;) {
                 const ValueId next = fn_[id].next;
                 const std::uint32_t var = var_of(fn_[id]);
@@ -207,7 +207,7 @@ class Promoter {
             if (value != 0) {
                 break;
             }
-            const std::vector<BlockId>& preds = fn_.blocks[block].preds;
+            const BlockList& preds = fn_.blocks[block].preds;
             if (block == 0) {
                 value = fn_.constant(0); // what no verifier lets anybody read
             } else if (preds.size() == 1) {
@@ -260,8 +260,8 @@ class Promoter {
 
 } // namespace
 
-void promote_stack(Function& fn) {
-    Promoter(fn).run();
+bool promote_stack(Function& fn) {
+    return Promoter(fn).run();
 }
 
 } // namespace ebpfvm::jit::opt

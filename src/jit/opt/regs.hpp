@@ -3,6 +3,8 @@
 
 #include "exec/code.hpp"
 
+#include <boost/container/small_vector.hpp>
+
 #include <cstdint>
 #include <vector>
 
@@ -24,6 +26,9 @@ struct RegUse {
 
 [[nodiscard]] RegUse regs_of(const exec::Slot& slot);
 
+/// Into SubprogShape::blocks.
+using Places = boost::container::small_vector<std::uint32_t, 3>;
+
 /// A run of slots that is entered at its first and left behind its last.
 struct SlotBlock {
     std::uint32_t begin = 0;
@@ -31,8 +36,8 @@ struct SlotBlock {
     RegSet live = 0; ///< read from its begin on before they are written
     bool is_reachable = false;
     std::vector<std::uint32_t>
-        succs{}; ///< places in SubprogShape::blocks; of a branch: taken first
-    std::vector<std::uint32_t> preds{}; ///< reachable ones
+        succs{};    ///< places in SubprogShape::blocks; of a branch: taken first
+    Places preds{}; ///< reachable ones
 };
 
 /// The control flow of one subprogram.

@@ -14,20 +14,18 @@ class Threader {
     explicit Threader(Function& fn) : fn_(fn) {}
 
     bool run() {
-        find_uses();
         is_touched_.assign(fn_.blocks.size(), false);
+        is_candidate_.assign(fn_.blocks.size(), false);
         bool changed = false;
+        bool has_candidates = false;
         for (const BlockId block : fn_.layout) {
             changed |= settle(block);
+            is_candidate_[block] = could_thread(block);
+            has_candidates |= is_candidate_[block];
         }
-        for (const BlockId block : fn_.layout) {
-            for (std::size_t i = 0; i < fn_.blocks[block].preds.size();) {
-                if (!thread(block, i)) {
-                    ++i;
-                } else {
-                    changed = true;
-                }
-            }
+        if (has_candidates) {
+            find_uses();
+            changed |= thread_all();
         }
         if (changed) {
             find_loops(fn_);
@@ -44,7 +42,22 @@ class Threader {
         BlockId phi_block; // kNoBlock: not by a phi
     };
 
-    [[nodiscard]] bool is_candidate(BlockId block) const {
+    bool thread_all() {
+        bool changed = false;
+        for (const BlockId block : fn_.layout) {
+            for (std::size_t i = 0; i < fn_.blocks[block].preds.size();) {
+                if (!thread(block, i)) {
+                    ++i;
+                } else {
+                    changed = true;
+                }
+            }
+        }
+        return changed;
+    }
+
+    // Nothing but phis and a branch, and several ways there.
+    [[nodiscard]] bool could_thread(BlockId block) const {
         if (block == 0 || fn_.blocks[block].preds.size() < 2) {
             return false;
         }
@@ -61,7 +74,7 @@ class Threader {
                 const bool is_phi = fn_[id].kind == Kind::Phi;
                 std::size_t i = 0;
                 each_arg(fn_, fn_[id], [&](ValueId& arg) {
-                    if (fn_[arg].kind == Kind::Phi) {
+                    if (fn_[arg].kind == Kind::Phi && is_candidate_[fn_[arg].block]) {
                         uses_[arg].push_back(is_phi ? Use{fn_.blocks[block].preds[i], block}
                                                     : Use{block, kNoBlock});
                     }
@@ -87,7 +100,7 @@ class Threader {
 
     // Makes the edge from the i-th predecessor lead where the branch goes from there.
     bool thread(BlockId block, std::size_t i) {
-        if (is_touched_[block] || !is_candidate(block)) {
+        if (is_touched_[block] || !is_candidate_[block] || fn_.blocks[block].preds.size() < 2) {
             return false;
         }
         const BlockId pred = fn_.blocks[block].preds[i];
@@ -195,6 +208,7 @@ class Threader {
     Function& fn_;
     std::unordered_map<ValueId, std::vector<Use>> uses_{};
     std::vector<bool> is_touched_{};
+    std::vector<bool> is_candidate_{};
 };
 
 } // namespace
