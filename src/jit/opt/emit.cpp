@@ -516,6 +516,8 @@ class FunctionEmitter {
             return jump_to(fn_.blocks[block_].succs.front());
         case Kind::Branch:
             return branch(node);
+        case Kind::Switch:
+            return jump_by_table(node);
         case Kind::Return:
             return leave(node);
         case Kind::TailCall:
@@ -923,6 +925,30 @@ class FunctionEmitter {
         }
         as_.j(condition, label_of(taken));
         jump_to(otherwise);
+    }
+
+    void jump_by_table(const Node& node) {
+        const std::vector<std::uint32_t>& table = fn_.tables[std::size_t(node.imm)];
+        const auto& succs = fn_.blocks[block_].succs;
+        const Node& index = fn_[node.args[0]];
+        if (index.bits >= 64 || std::uint64_t{1} << index.bits > table.size()) {
+            as_.cmp(arg(0), std::uint32_t(table.size()));
+            as_.jae(label_of(succs.front()));
+        }
+        const Label begin = as_.newLabel();
+        as_.lea(gp(kScratch), x86::ptr(begin));
+        as_.jmp(x86::ptr(gp(kScratch), arg(0), 3));
+        std::vector<Label> targets;
+        for (const std::uint32_t way : table) {
+            targets.push_back(label_of(succs[way]));
+        }
+        cold_.push_back([this, begin, targets = std::move(targets)] {
+            as_.align(asmjit::AlignMode::kData, 8);
+            as_.bind(begin);
+            for (const Label& target : targets) {
+                as_.embedLabel(target);
+            }
+        });
     }
 
     void leave(const Node& node) {

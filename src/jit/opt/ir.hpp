@@ -75,6 +75,7 @@ enum class Kind : std::uint8_t {
     // Ends of blocks.
     Jump,
     Branch,   ///< to succs[0] if args[0] cond args[1], else to succs[1]
+    Switch,   ///< to succs[tables[imm][args[0]]], or to succs[0] if that is outside the table
     Return,   ///< args[0]
     TailCall, ///< list(): r1..r3; leaves if there is a program, else to succs[0]
 };
@@ -134,6 +135,7 @@ struct Function {
     std::vector<Block> blocks{};
     std::vector<BlockId> layout{}; ///< blocks in the order of machine code; only what is reachable
     std::vector<ValueId> pool{};   ///< of lists
+    std::vector<std::vector<std::uint32_t>> tables{}; ///< of Switches
     // Set by find_loops().
     std::vector<BlockId> order{};       ///< reverse postorder
     std::vector<BlockId> headers{};     ///< of loops, outer ones before inner ones

@@ -26,6 +26,10 @@ void optimise(opt::Function& fn, const OptOptions& options) {
         opt::tidy(fn);
         changed = true;
     }
+    if (options.has(Pass::Switch)) {
+        opt::find_loops(fn);
+        changed |= opt::find_switches(fn);
+    }
     changed |= options.has(Pass::Select) && opt::select_values(fn);
     if (changed) {
         opt::clean(fn);

@@ -23,6 +23,9 @@ void tidy(Function& fn);
 /// Branches around nothing but a choice of values become Selects.
 [[nodiscard]] bool select_values(Function& fn);
 
+/// Trees of branches on one value become a Switch.
+[[nodiscard]] bool find_switches(Function& fn);
+
 /// Loads of bytes that are put together, and stores of a value's bytes, become one of the whole.
 ///
 [[nodiscard]] bool merge_bytes(Function& fn);

@@ -1,0 +1,297 @@
+// What passes of the optimising tier make of programs, and that it is the same to them.
+#include "ebpfvm/ebpfvm.hpp"
+#include "interp/interp.hpp"
+#include "jit/jit.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <random>
+
+namespace ebpfvm::test {
+namespace {
+
+using Buffer = std::array<std::uint64_t, 8>;
+
+struct Result {
+    std::uint64_t r0 = 0;
+    Buffer buffer{};
+
+    bool operator==(const Result&) const = default;
+};
+
+// Programs get 64 bytes of memory in r1, and run without a verifier's verdict.
+class Optimised {
+  public:
+    explicit Optimised(const std::string& assembly) {
+        const auto insns = assemble(assembly);
+        EXPECT_TRUE(insns) << (insns ? "" : to_string(insns.error()));
+        const Object object = Object::from_insns("test", ProgType::Unspec, insns.value());
+        code_ = exec::resolve(object.programs().front(), {.ctx = types_.find(ProgType::Unspec)->ctx,
+                                                          .maps = {},
+                                                          .helpers = &helpers_,
+                                                          .variables = {},
+                                                          .externs = {}})
+                    .value();
+        code_->is_verified = true;
+        code_->clears_stack = false;
+    }
+
+    std::string ir(const jit::OptOptions& options = {}) const {
+        std::string text;
+        for (const jit::SlotCode& line : jit::list_ir(*code_, options)) {
+            text += line.text + '\n';
+        }
+        return text;
+    }
+    Result interpreted(const Buffer& input) const { return run_on(input, interp::run); }
+    Result optimised(const Buffer& input, const jit::OptOptions& options = {}) {
+        EXPECT_TRUE(jit::compile_optimised(*code_, memory_, options).value());
+        return run_on(input, jit::run);
+    }
+
+    // The same as the interpreter, with each pass left out in turn.
+    void expect_same(const Buffer& input) {
+        const Result expected = interpreted(input);
+        EXPECT_EQ(optimised(input), expected) << ir();
+        for (unsigned pass = 0; pass < jit::kPassCount; ++pass) {
+            const jit::OptOptions options{.disabled = 1U << pass};
+            EXPECT_EQ(optimised(input, options), expected)
+                << "without " << jit::name_of(jit::Pass(pass)) << '\n'
+                << ir(options);
+        }
+    }
+
+  private:
+    template <class Run>
+    Result run_on(const Buffer& input, Run engine) const {
+        static Buffer buffer; // at one place, for those who look at addresses
+        buffer = input;
+        const RunResult result = engine(*code_, exec::RunInput{.ctx = buffer.data(),
+                                                               .size = sizeof buffer,
+                                                               .insn_budget = 100'000,
+                                                               .environment = &environment_});
+        EXPECT_FALSE(result.fault);
+        return {result.r0, buffer};
+    }
+
+    ProgTypeTable types_;
+    HelperTable helpers_;
+    Environment environment_;
+    std::shared_ptr<jit::CodeMemory> memory_ = jit::make_code_memory().value();
+    std::shared_ptr<exec::Code> code_;
+};
+
+std::size_t count(const std::string& text, std::string_view part) {
+    std::size_t found = 0;
+    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
+        ++found;
+    }
+    return found;
+}
+
+Buffer random_buffer(std::mt19937_64& rng) {
+    Buffer buffer;
+    for (std::uint64_t& word : buffer) {
+        word = rng();
+    }
+    return buffer;
+}
+
+// A tree of compares, signed or not, of 32 or 64 bits, in random order of the cases.
+std::string compare_tree(std::mt19937_64& rng) {
+    const bool is_32 = rng() % 2 == 0;
+    const bool is_signed = rng() % 2 == 0;
+    const char reg = is_32 ? 'w' : 'r';
+    const int lowest = int(rng() % 40) - 20;
+    std::string text = "r2 = *(s32 *)(r1 +0)\nr0 = 7\n";
+    if (is_32) {
+        text += "w2 = w2\n";
+    }
+    text += fmt::format("if {}2 {}> {} goto upper\n", reg, is_signed ? "s" : "", lowest + 5);
+    const auto cases = [&](int from) {
+        for (int i = 0; i < 6; ++i) {
+            if (rng() % 5 != 0) {
+                text += fmt::format("if {}2 == {} goto case{}\n", reg, from + i, rng() % 7);
+            }
+        }
+        text += "goto none\n";
+    };
+    cases(lowest);
+    text += "upper:\n";
+    cases(lowest + 6);
+    for (int i = 0; i < 7; ++i) {
+        text += fmt::format("case{}: r0 {}= {}\n{}", i, i % 2 == 0 ? "+" : "*", 3 * i + 1,
+                            rng() % 2 == 0 ? "goto none\n" : "");
+    }
+    return text + "none: r0 += 1\nexit";
+}
+
+TEST(Optimising, TablesOfSwitchesGoWhereTheComparesWent) {
+    std::mt19937_64 rng(1);
+    unsigned tables = 0;
+    for (int round = 0; round < 60; ++round) {
+        Optimised program(compare_tree(rng));
+        tables += program.ir().contains("switch") ? 1 : 0;
+        for (std::int64_t value = -45; value < 45; ++value) {
+            const Buffer input{std::uint64_t(value)};
+            ASSERT_EQ(program.optimised(input), program.interpreted(input)) << program.ir();
+        }
+        program.expect_same({0x8000'0000});
+        program.expect_same({0x7fff'ffff});
+    }
+    EXPECT_GT(tables, 30U);
+}
+
+TEST(Optimising, BytesThatAreLoadedToBecomeANumberAreOneLoad) {
+    Optimised little("r2 = *(u8 *)(r1 +3)\nr2 <<= 8\nr3 = *(u8 *)(r1 +2)\nr2 |= r3\n"
+                     "r4 = *(u8 *)(r1 +5)\nr4 <<= 8\nr3 = *(u8 *)(r1 +4)\nr4 |= r3\n"
+                     "r4 <<= 16\nr4 |= r2\nr0 = r4\nexit");
+    EXPECT_EQ(count(little.ir(), "load"), 1U) << little.ir();
+    EXPECT_TRUE(little.ir().contains("load.32")) << little.ir();
+    little.expect_same({0x1122'3344'5566'7788});
+    Optimised big("r2 = *(u8 *)(r1 +2)\nr2 <<= 8\nr3 = *(u8 *)(r1 +3)\nr2 |= r3\nr0 = r2\nexit");
+    EXPECT_TRUE(big.ir().contains("load.16")) << big.ir();
+    big.expect_same({0x1122'3344'5566'7788});
+    // Something else is stored in between.
+    Optimised changed("r2 = *(u8 *)(r1 +1)\nr2 <<= 8\n*(u8 *)(r1 +0) = 77\n"
+                      "r3 = *(u8 *)(r1 +0)\nr2 |= r3\nr0 = r2\nexit");
+    EXPECT_EQ(count(changed.ir(), "load.8"), 2U) << changed.ir();
+    changed.expect_same({0x1122'3344'5566'7788});
+}
+
+TEST(Optimising, BytesOfANumberAreOneStore) {
+    Optimised plain("r2 = *(u64 *)(r1 +8)\n*(u8 *)(r1 +1) = r2\nr2 >>= 8\n*(u8 *)(r1 +2) = r2\n"
+                    "r2 >>= 8\n*(u8 *)(r1 +3) = r2\nr2 >>= 8\n*(u8 *)(r1 +4) = r2\nr0 = 0\nexit");
+    EXPECT_EQ(count(plain.ir(), "store"), 1U) << plain.ir();
+    plain.expect_same({0x1122'3344'5566'7788, 0x99aa'bbcc'ddee'ff00});
+    Optimised copy("r2 = *(u8 *)(r1 +8)\nr3 = *(u8 *)(r1 +9)\n*(u8 *)(r1 +0) = r2\n"
+                   "*(u8 *)(r1 +1) = r3\nr0 = 0\nexit");
+    EXPECT_EQ(count(copy.ir(), "store.16"), 1U) << copy.ir();
+    copy.expect_same({1, 0x99aa'bbcc'ddee'ff00});
+    // The second byte is loaded from where the first was stored.
+    Optimised overlap("r2 = *(u8 *)(r1 +8)\n*(u8 *)(r1 +9) = r2\nr3 = *(u8 *)(r1 +9)\n"
+                      "*(u8 *)(r1 +10) = r3\nr0 = 0\nexit");
+    overlap.expect_same({1, 0x99aa'bbcc'ddee'ff00});
+}
+
+TEST(Optimising, SpillsBecomeValues) {
+    Optimised program("r6 = *(u64 *)(r1 +0)\n*(u64 *)(r10 -8) = r6\n*(u32 *)(r10 -16) = r6\n"
+                      "if r6 > 5 goto big\n*(u64 *)(r10 -8) = 3\nbig: r0 = *(u64 *)(r10 -8)\n"
+                      "r2 = *(u32 *)(r10 -16)\nr0 += r2\nexit");
+    EXPECT_EQ(count(program.ir(), "store"), 0U) << program.ir();
+    for (const std::uint64_t value : {std::uint64_t{2}, ~std::uint64_t{0}}) {
+        program.expect_same({value});
+    }
+    // Slots that overlap stay where they are.
+    Optimised overlap("r6 = *(u64 *)(r1 +0)\n*(u64 *)(r10 -8) = r6\n*(u8 *)(r10 -5) = 9\n"
+                      "r0 = *(u64 *)(r10 -8)\nexit");
+    EXPECT_EQ(count(overlap.ir(), "store"), 2U) << overlap.ir();
+    overlap.expect_same({0x1122'3344'5566'7788});
+    // So do those whose address is computed.
+    Optimised computed("r6 = *(u64 *)(r1 +0)\nr6 &= 7\n*(u64 *)(r10 -8) = 1\nr2 = r10\nr2 += -8\n"
+                       "r2 += r6\n*(u8 *)(r2 +0) = 200\nr0 = *(u64 *)(r10 -8)\nexit");
+    for (std::uint64_t i = 0; i < 8; ++i) {
+        computed.expect_same({i});
+    }
+}
+
+TEST(Optimising, DivisionsByConstantsMultiply) {
+    std::mt19937_64 rng(3);
+    constexpr std::uint64_t kCorners[] = {0,
+                                          1,
+                                          2,
+                                          3,
+                                          6,
+                                          7,
+                                          9,
+                                          10,
+                                          641,
+                                          0x7fff'ffff,
+                                          0x8000'0001,
+                                          0xffff'ffff,
+                                          0x1'0000'0001,
+                                          ~std::uint64_t{0}};
+    for (int round = 0; round < 200; ++round) {
+        const std::uint64_t divisor =
+            round < int(std::size(kCorners)) ? kCorners[round] : rng() >> rng() % 64;
+        Optimised program(
+            fmt::format("r3 = {:#x} ll\nr4 = *(u64 *)(r1 +0)\nr0 = r4\nr0 /= r3\n"
+                        "r5 = r4\nr5 %= r3\n*(u64 *)(r1 +8) = r5\nr5 = r4\nw5 /= w3\n"
+                        "*(u64 *)(r1 +16) = r5\nw4 %= w3\n*(u64 *)(r1 +24) = r4\nexit",
+                        divisor));
+        EXPECT_EQ(count(program.ir(), "udiv") + count(program.ir(), "umod"), 0U) << program.ir();
+        for (int i = 0; i < 20; ++i) {
+            std::uint64_t value = rng() >> rng() % 64;
+            if (i % 4 == 1 && divisor != 0) {
+                value = value / divisor * divisor - (i % 8 == 1 ? 1 : 0);
+            }
+            ASSERT_EQ(program.optimised({value}), program.interpreted({value})) << program.ir();
+        }
+    }
+}
+
+TEST(Optimising, ShiftsThatMakeARotationAreOne) {
+    std::mt19937_64 rng(4);
+    for (const char reg : {'r', 'w'}) {
+        const unsigned width = reg == 'r' ? 64 : 32;
+        for (unsigned by = 1; by < width; by += 5) {
+            Optimised program(fmt::format("r2 = *(u64 *)(r1 +0)\nr3 = r2\n{0}2 <<= {1}\n"
+                                          "{0}3 >>= {2}\n{0}2 |= {0}3\nr0 = r2\nexit",
+                                          reg, by, width - by));
+            EXPECT_TRUE(program.ir().contains("rotl")) << program.ir();
+            program.expect_same(random_buffer(rng));
+        }
+    }
+}
+
+TEST(Optimising, ChoicesOfValuesNeedNoBranch) {
+    for (const char* op : {"==", "!=", "<", "s>=", "&"}) {
+        Optimised program(fmt::format("r2 = *(u64 *)(r1 +0)\nr3 = *(u64 *)(r1 +8)\nr0 = r2\n"
+                                      "if r2 {} r3 goto done\nr0 = r3\ndone: exit",
+                                      op));
+        EXPECT_EQ(count(program.ir(), "branch"), 0U) << program.ir();
+        program.expect_same({1, 2});
+        program.expect_same({5, ~std::uint64_t{0}});
+        program.expect_same({9, 9});
+    }
+}
+
+TEST(Optimising, WhatWasTestedIsNotTestedAgain) {
+    Optimised program("r2 = *(u64 *)(r1 +0)\nr0 = 0\nif r2 > 9 goto first\nr0 = 1\n"
+                      "first: if r2 > 9 goto second\nr0 += 2\nr0 *= r2\nsecond: exit");
+    EXPECT_EQ(count(program.ir(), "branch") + count(program.ir(), "select"), 1U) << program.ir();
+    program.expect_same({3});
+    program.expect_same({10});
+}
+
+// More values than registers, across loops: what allocate() does about it.
+TEST(Optimising, ManyValuesAtOnce) {
+    std::mt19937_64 rng(5);
+    for (int round = 0; round < 30; ++round) {
+        std::string text;
+        for (int i = 0; i < 40; ++i) { // on the stack, which becomes values
+            text += fmt::format("r2 = *(u64 *)(r1 +{})\nr2 *= {}\n*(u64 *)(r10 -{}) = r2\n",
+                                8 * (i % 8), i + 3, 8 * i + 8);
+        }
+        text += "r3 = 0\nr0 = 0\nagain:\n";
+        for (int i = 0; i < 60; ++i) {
+            const unsigned to = unsigned(8 * (rng() % 40) + 8);
+            const unsigned from = unsigned(8 * (rng() % 40) + 8);
+            constexpr const char* kOps[] = {"+=", "^=", "*=", "-=", "/=", "<<=", "%="};
+            text += fmt::format("r4 = *(u64 *)(r10 -{})\nr5 = *(u64 *)(r10 -{})\nr4 {} r5\n"
+                                "*(u64 *)(r10 -{}) = r4\nr0 += r4\n",
+                                to, from, kOps[rng() % std::size(kOps)], to);
+            if (rng() % 6 == 0) {
+                text += fmt::format("if r4 s> r5 goto +1\nr0 ^= {}\n", i);
+            }
+        }
+        text += "r3 += 1\nif r3 < 5 goto again\nexit";
+        Optimised program(text);
+        program.expect_same(random_buffer(rng));
+    }
+}
+
+} // namespace
+} // namespace ebpfvm::test
