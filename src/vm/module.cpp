@@ -84,17 +84,13 @@ inline RunResult run(const vm::ModuleState& module, const exec::Code& code,
     return run_with_state(module, code, input, options);
 }
 
-// Apart, so that small programs do not pay for it.
-[[gnu::noinline]] RunResult run_xdp(const vm::ModuleState& module, const exec::Code& code,
-                                    XdpCtx& ctx, const RunOptions& options) {
-    const Program& program = code.program;
-    return program.type == ProgType::Xdp
-               ? run(module, code, {.ctx = &ctx, .packet = &ctx.packet}, options)
-               : refused(program, fmt::format("program \"{}\" is {}, not xdp", program.name,
-                                              name_of(program.type)));
-}
-
 } // namespace
+
+Executable::Executable(std::shared_ptr<const vm::ModuleState> module,
+                       const vm::LoadedProgram& program)
+    : module_(std::move(module)), program_(&program),
+      xdp_leaf_(program.code->program.type == ProgType::Xdp ? program.code->native_leaf : nullptr) {
+}
 
 const Program& Executable::program() const {
     return program_->code->program;
@@ -163,13 +159,12 @@ Expected<std::vector<ListedInsn>> Executable::ir() const {
     return in_lines(jit::list_ir(*program_->code, {program_->without_passes}));
 }
 
-RunResult Executable::run(XdpCtx& ctx, const RunOptions& options) const {
-    const exec::Code& code = *program_->code;
-    if (code.native_leaf != nullptr && code.program.type == ProgType::Xdp &&
-        options.watch == nullptr && options.cpu < 0) {
-        return {.r0 = code.native_leaf(&ctx)};
-    }
-    return run_xdp(*module_, code, ctx, options);
+RunResult Executable::run_xdp(XdpCtx& ctx, const RunOptions& options) const {
+    return program().type == ProgType::Xdp
+               ? ebpfvm::run(*module_, *program_->code, {.ctx = &ctx, .packet = &ctx.packet},
+                             options)
+               : refused(program(), fmt::format("program \"{}\" is {}, not xdp", program().name,
+                                                name_of(program().type)));
 }
 
 RunResult Executable::run(SkbCtx& ctx, const RunOptions& options) const {
