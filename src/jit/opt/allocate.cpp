@@ -61,39 +61,42 @@ class Allocator {
     // Lifetimes begin where values are made: blocks come behind those that dominate them. One that
     // has to wait comes at the end of its loop, so that it is in nobody's way.
     void find_order() {
+        std::vector<std::vector<BlockId>> waiting(fn_.blocks.size()); // by the block that dominates
         std::vector<bool> is_placed(fn_.blocks.size(), false);
-        std::vector<BlockId> layout;
-        std::vector<BlockId> waiting;
-        layout.reserve(fn_.layout.size());
+        std::vector<BlockId> ready; // those that waited for a block which has come
+        order_.reserve(fn_.layout.size());
         const auto place = [&](BlockId id) {
             is_placed[id] = true;
-            layout.push_back(id);
+            order_.push_back(id);
+            ready.insert(ready.end(), waiting[id].begin(), waiting[id].end());
+            waiting[id].clear();
         };
-        const auto place_waiting = [&](auto may_come) {
-            for (std::size_t i = 0; i < waiting.size();) {
-                const BlockId id = waiting[i];
-                if (!is_placed[fn_.blocks[id].idom] || !may_come(id)) {
-                    ++i;
-                    continue;
+        const auto place_ready = [&](auto may_come) {
+            std::vector<BlockId> kept;
+            for (std::size_t i = 0; i < ready.size(); ++i) { // more of them come up
+                const BlockId id = ready[i];
+                if (may_come(id)) {
+                    place(id);
+                } else {
+                    kept.push_back(id);
                 }
-                waiting.erase(waiting.begin() + std::ptrdiff_t(i));
-                place(id);
-                i = 0; // others may have waited for this one
             }
+            ready = std::move(kept);
         };
+        BlockId loop = kNoBlock;
         for (const BlockId id : fn_.layout) {
-            if (!waiting.empty()) {
-                place_waiting(
-                    [&](BlockId other) { return !is_inside(id, fn_.blocks[other].loop); });
+            if (!ready.empty() && fn_.blocks[id].loop != loop) {
+                place_ready([&](BlockId other) { return !is_inside(id, fn_.blocks[other].loop); });
             }
-            if (id == 0 || is_placed[fn_.blocks[id].idom]) {
+            loop = fn_.blocks[id].loop;
+            const BlockId idom = fn_.blocks[id].idom;
+            if (id == 0 || is_placed[idom]) {
                 place(id);
             } else {
-                waiting.push_back(id);
+                waiting[idom].push_back(id);
             }
         }
-        place_waiting([](BlockId) { return true; });
-        order_ = std::move(layout);
+        place_ready([](BlockId) { return true; });
     }
     [[nodiscard]] bool is_inside(BlockId block, BlockId header) const {
         if (header == kNoBlock) {

@@ -147,6 +147,9 @@ class Cleaner {
         if (simplify_one(id)) {
             return;
         }
+        if (fn_[id].kind == Kind::Phi) {
+            return unite_phis(id);
+        }
         if (!is_pure(fn_[id].kind)) {
             return;
         }
@@ -155,6 +158,20 @@ class Cleaner {
             fn_.replace(id, entry);
         } else {
             entry = id;
+        }
+    }
+
+    // Two phis of a block with the same values are one.
+    void unite_phis(ValueId id) {
+        constexpr unsigned kMaxCompared = 16;
+        const auto values = fn_.list(fn_[id]);
+        ValueId other = fn_[id].prev;
+        for (unsigned i = 0; other != 0 && i < kMaxCompared; ++i, other = fn_[other].prev) {
+            if (std::ranges::equal(values, fn_.list(fn_[other]))) {
+                fn_.replace(id, other);
+                changed_ = true;
+                return;
+            }
         }
     }
 
