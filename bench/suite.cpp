@@ -2,7 +2,9 @@
 // engines. All must give the same results before anything is timed. `scripts/bench` makes table and
 // plot of the output:
 //   run/PROGRAM/ENGINE   CPU time of a run on a packet that stays the same; --round_ms=N at a time
+//   (--passes: our optimising tier alone, whole and without each of its passes)
 //   load/PROGRAM/ENGINE  what comes before: see LoadCost
+#include "jit/jit.hpp"
 #include "packet.hpp"
 #include "subject.hpp"
 
@@ -29,17 +31,32 @@ using namespace ebpfvm;
 using namespace ebpfvm::bench;
 
 struct OurEngine {
-    std::string_view name;
-    ExecMode mode;
-    Engine engine;
+    std::string name;
+    LoadOptions options{};
 };
-constexpr std::array kOurEngines{
-    OurEngine{"jit", ExecMode::Verified, Engine::Jit},
-    OurEngine{"baseline", ExecMode::Verified, Engine::Baseline},
-    OurEngine{"interp", ExecMode::Verified, Engine::Interp},
-    OurEngine{"baseline_checked", ExecMode::Checked, Engine::Baseline},
-    OurEngine{"interp_checked", ExecMode::Checked, Engine::Interp},
-};
+using OurEngines = std::vector<OurEngine>;
+
+OurEngines all_engines() {
+    return {
+        {"jit", {.mode = ExecMode::Verified, .engine = Engine::Jit}},
+        {"baseline", {.mode = ExecMode::Verified, .engine = Engine::Baseline}},
+        {"interp", {.mode = ExecMode::Verified, .engine = Engine::Interp}},
+        {"baseline_checked", {.mode = ExecMode::Checked, .engine = Engine::Baseline}},
+        {"interp_checked", {.mode = ExecMode::Checked, .engine = Engine::Interp}},
+    };
+}
+
+// The optimising tier, whole and without each of its passes.
+OurEngines engines_by_pass() {
+    const LoadOptions whole{.mode = ExecMode::Verified, .engine = Engine::Jit};
+    OurEngines engines{{"jit", whole}};
+    for (unsigned pass = 0; pass < jit::kPassCount; ++pass) {
+        const std::string name(name_of(jit::Pass(pass)));
+        engines.push_back({"without_" + name, whole});
+        engines.back().options.without_passes = {name};
+    }
+    return engines;
+}
 constexpr std::string_view kNative = "native";
 constexpr std::string_view kKernel = "kernel";
 
@@ -73,14 +90,11 @@ struct Entry {
     std::uint64_t insns = 0;
 };
 
-LoadOptions options_of(const OurEngine& engine) {
-    return {.mode = engine.mode, .engine = engine.engine};
-}
-
 // What is wrong with the programs; nothing is timed then.
 using Problems = std::vector<std::string>;
 
-Entry make_entry(const BenchProgram& program, bool has_kernel, Problems& problems) {
+Entry make_entry(const BenchProgram& program, const OurEngines& engines, bool has_kernel,
+                 Problems& problems) {
     Entry entry{.name = std::string(program.name),
                 .object = must(program.name,
                                load_object_file(
@@ -98,8 +112,8 @@ Entry make_entry(const BenchProgram& program, bool has_kernel, Problems& problem
     if (has_kernel) {
         add(kKernel, make_kernel(entry.object));
     }
-    for (const OurEngine& engine : kOurEngines) {
-        add(engine.name, make_ours(entry.object, options_of(engine)));
+    for (const OurEngine& engine : engines) {
+        add(engine.name, make_ours(entry.object, engine.options));
     }
     return entry;
 }
@@ -156,8 +170,10 @@ void register_run(const Entry& entry, const std::string& engine, Subject& subjec
 
 void register_load(const Entry& entry, std::string_view engine,
                    const std::function<Expected<bench::LoadCost>()>& load) {
+    const auto slots = double(entry.object.programs().front().insns.size());
     benchmark::RegisterBenchmark(fmt::format("load/{}/{}", entry.name, engine).c_str(),
                                  [=](benchmark::State& state) {
+                                     state.counters["slots"] = slots;
                                      for (auto _ : state) {
                                          const bench::LoadCost cost = must("load", load());
                                          state.counters["first_run_ns"] = cost.first_run;
@@ -169,16 +185,16 @@ void register_load(const Entry& entry, std::string_view engine,
         ->Iterations(1);
 }
 
-void register_all(Entry& entry, bool has_kernel, double round_ns) {
+void register_all(Entry& entry, const OurEngines& engines, bool has_kernel, double round_ns) {
     for (auto& [engine, subject] : entry.subjects) {
         register_run(entry, engine, *subject, round_ns);
     }
     if (has_kernel) {
         register_load(entry, kKernel, [&entry] { return load_kernel(entry.object); });
     }
-    for (const OurEngine& engine : kOurEngines) {
+    for (const OurEngine& engine : engines) {
         register_load(entry, engine.name,
-                      [&entry, engine] { return load_ours(entry.object, options_of(engine)); });
+                      [&entry, engine] { return load_ours(entry.object, engine.options); });
     }
 }
 
@@ -202,22 +218,36 @@ double take_round_ns(int& argc, char** argv) {
     return ms * 1e6;
 }
 
+// Removes --passes from the arguments; true if it was there.
+bool take_passes(int& argc, char** argv) {
+    const int before = argc;
+    argc = int(std::remove_if(
+                   argv, argv + argc,
+                   [](const char* argument) { return std::string_view(argument) == "--passes"; }) -
+               argv);
+    return argc != before;
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
     const double round_ns = take_round_ns(argc, argv);
+    const bool by_pass = take_passes(argc, argv);
+    const OurEngines engines = by_pass ? engines_by_pass() : all_engines();
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) {
         return 1;
     }
     pin_to_this_cpu();
-    const bool has_kernel = kernel_is_permitted();
-    benchmark::AddCustomContext("kernel", has_kernel ? "yes" : "bpf() is not permitted here");
+    const bool has_kernel = !by_pass && kernel_is_permitted();
+    benchmark::AddCustomContext("kernel",
+                                has_kernel || by_pass ? "yes" : "bpf() is not permitted here");
     Problems problems;
     benchmark::AddCustomContext("clang", EBPFVM_CLANG_VERSION);
     std::vector<std::unique_ptr<Entry>> entries;
     for (const BenchProgram& program : kPrograms) {
-        entries.push_back(std::make_unique<Entry>(make_entry(program, has_kernel, problems)));
+        entries.push_back(
+            std::make_unique<Entry>(make_entry(program, engines, has_kernel, problems)));
         compare(*entries.back(), problems);
     }
     if (!problems.empty()) {
@@ -225,7 +255,7 @@ int main(int argc, char** argv) {
     }
     for (const auto& entry : entries) {
         entry->insns = must(entry->name, count_insns(entry->object));
-        register_all(*entry, has_kernel, round_ns);
+        register_all(*entry, engines, has_kernel, round_ns);
     }
     benchmark::RunSpecifiedBenchmarks();
     benchmark::Shutdown();

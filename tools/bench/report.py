@@ -22,6 +22,7 @@ import svg
 ENGINES = {
     "native": "native",
     "kernel": "kernel JIT",
+    "jit": "jit",
     "baseline": "baseline",
     "interp": "interpreter",
     "baseline_checked": "baseline, checked",
@@ -43,6 +44,7 @@ def collect(raw: dict) -> dict:
     """Program -> {"insns", "run": {engine: quartiles}, "load": {engine: {what: quartiles}}}."""
     samples: dict = {}
     insns = {}
+    slots = {}
     for row in sorted(raw["benchmarks"], key=lambda row: row["family_index"]):
         if row["run_type"] != "iteration":
             continue
@@ -52,11 +54,13 @@ def collect(raw: dict) -> dict:
             of.setdefault("ns", []).append(row["cpu_time"])
             insns[program] = int(row["insns"])
         else:
+            slots[program] = int(row["slots"])
             for what in ("first_run_ns", "verify_ns", "compile_ns", "code_bytes"):
                 of.setdefault(what, []).append(row[what])
     return {
         program: {
             "insns": insns[program],
+            "slots": slots[program],
             "run": {engine: quartiles(of["ns"]) for engine, of in kinds["run"].items()},
             "load": {
                 engine: {what: quartiles(values) for what, values in of.items()}
@@ -87,14 +91,19 @@ def mean_ratio(programs: dict, engine: str, other: str) -> float | None:
 
 def summary(programs: dict) -> dict:
     pairs = [(engine, "native") for engine in ENGINES if engine != "native"]
-    pairs += [("baseline", "kernel"), ("interp", "baseline")]
+    pairs += [("jit", "kernel"), ("baseline", "kernel"), ("interp", "baseline")]
     means = {f"{a}/{b}": mean_ratio(programs, a, b) for a, b in pairs}
     per_insn = [
         time_of(program, "interp") / program["insns"]
         for program in programs.values()
         if time_of(program, "native") >= TINY_NS
     ]
+    per_slot = [
+        program["load"]["jit"]["compile_ns"]["median"] / program["slots"]
+        for program in programs.values()
+    ]
     return {
+        "jit_compile_ns_per_slot": {"median": statistics.median(per_slot), "most": max(per_slot)},
         "geometric_means": {name: mean for name, mean in means.items() if mean is not None},
         "interpreter_ns_per_insn": geomean(per_insn),
         "programs_in_means": len(per_insn),
@@ -127,20 +136,20 @@ def spread(program: dict) -> str:
 
 def run_table(programs: dict, engines: list[str], means: dict) -> str:
     header = ["ns per run"] + [ENGINES[engine] for engine in engines]
-    header += ["baseline / native", "baseline / kernel", "spread"]
+    header += ["jit / native", "jit / kernel", "spread"]
     rows = []
     for name, program in programs.items():
-        baseline = time_of(program, "baseline")
+        jit = time_of(program, "jit")
         rows.append(
             [name]
             + [number(time_of(program, engine)) for engine in engines]
-            + [ratio(baseline, time_of(program, "native")),
-               ratio(baseline, time_of(program, "kernel")), spread(program)]
+            + [ratio(jit, time_of(program, "native")),
+               ratio(jit, time_of(program, "kernel")), spread(program)]
         )
     of_native = ["1"] + [f"{means[f'{engine}/native']:.2f}" for engine in engines[1:]]
-    kernel = means.get("baseline/kernel")
+    kernel = means.get("jit/kernel")
     rows.append(["**geometric mean / native**"] + [f"**{mean}**" for mean in of_native]
-                + [f"**{means['baseline/native']:.2f}**",
+                + [f"**{means['jit/native']:.2f}**",
                    f"**{kernel:.2f}**" if kernel else "-", ""])
     return markdown_table(header, rows)
 
@@ -162,7 +171,7 @@ def median_table(title: str, programs: dict, columns: list[tuple[str, str, str, 
 
 
 def code_table(programs: dict, engines: list[str]) -> str:
-    compiled = [e for e in engines if e in ("kernel", "baseline", "baseline_checked")]
+    compiled = [e for e in engines if e in ("kernel", "jit", "baseline", "baseline_checked")]
     columns = [(f"{ENGINES[e]}: bytes", e, "code_bytes", 1) for e in compiled]
     columns += [(f"{ENGINES[e]}: us", e, "compile_ns", 1000) for e in compiled]
     return median_table("machine code", programs, columns)
@@ -171,7 +180,7 @@ def code_table(programs: dict, engines: list[str]) -> str:
 def load_table(programs: dict, engines: list[str]) -> str:
     loaded = [e for e in engines if e != "native"]
     columns = [("verify: kernel" if e == "kernel" else "verify: ours", e, "verify_ns", 1000)
-               for e in loaded if e in ("kernel", "baseline")]
+               for e in loaded if e in ("kernel", "jit")]
     columns += [(f"first run: {ENGINES[e]}", e, "first_run_ns", 1000) for e in loaded]
     return median_table("us", programs, columns)
 
@@ -226,6 +235,8 @@ def main() -> int:
     for name, mean in means.items():
         print(f"{name}: {mean:.2f}")
     print(f"interpreter: {result['interpreter_ns_per_insn']:.2f} ns per insn")
+    per_slot = result["jit_compile_ns_per_slot"]
+    print(f"compile time of jit: {per_slot['median']:.0f} ns per insn in the median, {per_slot['most']:.0f} at most")
     if "kernel" not in engines:
         print(f"no column of the kernel: {raw['context'].get('kernel')}")
     return 0

@@ -1,7 +1,7 @@
 """A plot by hand: bars per program on a logarithmic axis, time relative to native code."""
 import math
 
-COLOURS = {"kernel": "#8c6bb1", "baseline": "#2b7bba", "interp": "#e08214"}
+COLOURS = {"kernel": "#8c6bb1", "jit": "#1b7837", "baseline": "#2b7bba", "interp": "#e08214"}
 TICKS = [0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]
 LEFT, RIGHT, TOP = 120, 60, 76
 WIDTH = 900
