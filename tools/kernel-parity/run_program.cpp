@@ -136,14 +136,13 @@ Answer run_both(const Job& job) {
     if (std::string_view(answer.status) != "same" && !only_verified) {
         return answer;
     }
-    for (const Engine engine : {Engine::Interp, Engine::Baseline}) {
+    for (const Engine engine : {Engine::Interp, Engine::Baseline, Engine::Jit}) {
         Answer verified = run_as({.mode = ExecMode::Verified, .engine = engine}, job);
         if (std::string_view(verified.status) != "same") {
-            return only_verified
-                       ? answer
-                       : Answer{verified.status, (engine == Engine::Interp ? "without checks: "
-                                                                           : "as machine code: ") +
-                                                     verified.detail};
+            return only_verified ? answer
+                                 : Answer{verified.status, "without checks, engine " +
+                                                               std::string(name_of(engine)) + ": " +
+                                                               verified.detail};
         }
     }
     return {};

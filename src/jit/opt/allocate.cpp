@@ -4,7 +4,7 @@
 #include "support/assert.hpp"
 
 #include <algorithm>
-#include <queue>
+#include <bit>
 
 namespace ebpfvm::jit::opt {
 namespace {
@@ -23,6 +23,12 @@ struct Range {
 struct Use {
     Position at;
     bool needs_reg;
+};
+
+// Where insns clobber these registers, as bits; ascending. There are few kinds of such insns.
+struct Fixed {
+    std::uint32_t regs;
+    std::vector<Position> places;
 };
 
 // A piece of a value's lifetime, in one place.
@@ -142,7 +148,6 @@ class Allocator {
     };
 
     void collect_uses() {
-        fixed_.resize(kMachineRegs);
         hint_reg_.assign(fn_.nodes.size(), kNoReg);
         hint_phi_.assign(fn_.nodes.size(), 0);
         std::vector<RawUse> raw;
@@ -184,10 +189,8 @@ class Allocator {
             return;
         }
         const Constraints constraints = constraints_of(fn_, node, cpu_);
-        for (unsigned reg = 0; reg < kMachineRegs; ++reg) {
-            if ((constraints.clobbers >> reg & 1) != 0) {
-                fixed_[reg].push_back(at + 1);
-            }
+        if (constraints.clobbers != 0) {
+            clobber(constraints.clobbers, at + 1);
         }
         if (constraints.result_hint >= 0) {
             hint_reg_[id] = std::uint8_t(constraints.result_hint);
@@ -215,6 +218,12 @@ class Allocator {
                                node.kind != Kind::Return});
             }
         }
+    }
+
+    void clobber(std::uint32_t regs, Position at) {
+        const auto found = std::ranges::find(fixed_, regs, &Fixed::regs);
+        Fixed& fixed = found != fixed_.end() ? *found : fixed_.emplace_back(Fixed{regs, {}});
+        fixed.places.push_back(at);
     }
 
     // The phi of the innermost loop is the one to save a move for.
@@ -362,16 +371,30 @@ class Allocator {
         return kEnd;
     }
 
-    // Where the register is clobbered while the interval is live.
-    [[nodiscard]] Position first_fixed(unsigned reg, const Interval& interval) const {
-        const auto& fixed = fixed_[reg];
-        auto at = std::ranges::lower_bound(fixed, interval.from);
-        while (at != fixed.end() && *at < interval.to) {
+    using Free = std::array<Position, kMachineRegs>;
+
+    // Where each register is clobbered while the interval is live.
+    [[nodiscard]] Free first_fixed(const Interval& interval) const {
+        Free first;
+        first.fill(kEnd);
+        for (const Fixed& fixed : fixed_) {
+            const Position at = first_of(fixed.places, interval);
+            for (std::uint32_t regs = at != kEnd ? fixed.regs : 0; regs != 0; regs &= regs - 1) {
+                Position& earliest = first[std::size_t(std::countr_zero(regs))];
+                earliest = std::min(earliest, at);
+            }
+        }
+        return first;
+    }
+    [[nodiscard]] Position first_of(const std::vector<Position>& places,
+                                    const Interval& interval) const {
+        auto at = std::ranges::lower_bound(places, interval.from);
+        while (at != places.end() && *at < interval.to) {
             const Position begin = next_begin(interval, *at);
             if (begin == *at) {
                 return *at;
             }
-            at = std::lower_bound(at, fixed.end(), begin);
+            at = std::lower_bound(at, places.end(), begin);
         }
         return kEnd;
     }
@@ -396,11 +419,15 @@ class Allocator {
         return place;
     }
 
-    void push(std::uint32_t index) { unhandled_.push({intervals_[index].from, index}); }
+    void push(std::uint32_t index) { pieces_.push({intervals_[index].from, index}); }
 
     void scan() {
+        whole_.reserve(intervals_.size());
         for (std::uint32_t i = 1; i < intervals_.size(); ++i) {
-            push(i);
+            whole_.emplace_back(intervals_[i].from, i);
+        }
+        if (!std::ranges::is_sorted(whole_)) {
+            std::ranges::sort(whole_);
         }
         out_.slots_of.assign(fn_.nodes.size(), 0);
         out_.is_stored.assign(fn_.nodes.size(), false);
@@ -411,9 +438,7 @@ class Allocator {
         if (fn_.anchor != Anchor::None) {
             allowed_ &= ~(1U << kAnchorReg);
         }
-        while (!unhandled_.empty()) {
-            const std::uint32_t current = unhandled_.top().second;
-            unhandled_.pop();
+        for (std::uint32_t current = next(); current != 0; current = next()) {
             advance(intervals_[current].from);
             if (!try_free_reg(current)) {
                 take_reg(current);
@@ -421,23 +446,32 @@ class Allocator {
             if (intervals_[current].reg != kNoReg) {
                 out_.used_regs |= 1U << intervals_[current].reg;
                 note_home(intervals_[current]);
-                active_.push_back(current);
+                activate(current);
             }
         }
     }
 
+    // The one that begins first, or 0: of all values, and of pieces of those that were split.
+    std::uint32_t next() {
+        const bool has_whole = next_whole_ < whole_.size();
+        if (!pieces_.empty() && (!has_whole || pieces_.top() < whole_[next_whole_])) {
+            const std::uint32_t index = pieces_.top().second;
+            pieces_.pop();
+            return index;
+        }
+        return has_whole ? whole_[next_whole_++].second : 0;
+    }
+
+    void activate(std::uint32_t index) {
+        active_.push_back(index);
+        const Interval& interval = intervals_[index];
+        const Position end = std::min(interval.to, range_at(interval, interval.from).to);
+        first_end_ = std::min(first_end_, end);
+    }
+
     void advance(Position at) {
-        for (std::size_t i = 0; i < active_.size();) {
-            const Interval& interval = intervals_[active_[i]];
-            if (interval.to > at && covers(interval, at)) {
-                ++i;
-                continue;
-            }
-            if (interval.to > at) {
-                inactive_.push({next_begin(interval, at), active_[i]});
-            }
-            active_[i] = active_.back();
-            active_.pop_back();
+        if (first_end_ <= at) {
+            leave_active(at);
         }
         while (!inactive_.empty() && inactive_.top().first <= at) {
             const std::uint32_t index = inactive_.top().second;
@@ -448,13 +482,30 @@ class Allocator {
             }
             if (covers(interval, at)) {
                 active_.push_back(index);
+                first_end_ = at;
             } else {
                 inactive_.push({next_begin(interval, at), index});
             }
         }
     }
 
-    using Free = std::array<Position, kMachineRegs>;
+    void leave_active(Position at) {
+        first_end_ = kEnd;
+        for (std::size_t i = 0; i < active_.size();) {
+            const Interval& interval = intervals_[active_[i]];
+            if (interval.to > at) {
+                const Range& range = range_at(interval, at);
+                if (range.from <= at) {
+                    first_end_ = std::min({first_end_, interval.to, range.to});
+                    ++i;
+                    continue;
+                }
+                inactive_.push({range.from, active_[i]});
+            }
+            active_[i] = active_.back();
+            active_.pop_back();
+        }
+    }
 
     bool try_free_reg(std::uint32_t index) {
         Free free_until;
@@ -467,10 +518,9 @@ class Allocator {
             until = std::min(until, at);
         });
         const Interval& current = intervals_[index];
-        for (const unsigned reg : kPreferred) {
-            if ((allowed_ >> reg & 1) != 0 && free_until[reg] > current.from) {
-                free_until[reg] = std::min(free_until[reg], first_fixed(reg, current));
-            }
+        const Free fixed = first_fixed(current);
+        for (unsigned reg = 0; reg < kMachineRegs; ++reg) {
+            free_until[reg] = std::min(free_until[reg], fixed[reg]);
         }
         const unsigned reg = choose(index, free_until);
         if (reg == kNoReg) {
@@ -596,19 +646,18 @@ class Allocator {
             Position& at = use_at[intervals_[other].reg];
             at = std::min(at, next_reg_use(intervals_[other], from));
         });
+        const Free fixed = first_fixed(intervals_[index]);
         unsigned best = kNoReg;
-        Position best_fixed = kEnd;
         for (const unsigned reg : kPreferred) {
             if ((allowed_ >> reg & 1) == 0) {
                 continue;
             }
-            const Position fixed = first_fixed(reg, intervals_[index]);
-            const Position until = std::min(use_at[reg], fixed);
-            if (best == kNoReg || until > std::min(use_at[best], best_fixed)) {
+            const Position until = std::min(use_at[reg], fixed[reg]);
+            if (best == kNoReg || until > std::min(use_at[best], fixed[best])) {
                 best = reg;
-                best_fixed = fixed;
             }
         }
+        const Position best_fixed = fixed[best];
         const Position first_use = next_reg_use(intervals_[index], from);
         if (first_use > std::min(use_at[best], best_fixed) || first_use == kEnd) {
             spill(index);
@@ -802,8 +851,8 @@ class Allocator {
     Function& fn_;
     const Cpu cpu_;
     Allocation out_{};
-    std::vector<BlockId> order_{};               // of positions; machine code has another one
-    std::vector<std::vector<Position>> fixed_{}; // by register: ascending
+    std::vector<BlockId> order_{}; // of positions; machine code has another one
+    std::vector<Fixed> fixed_{};
     std::vector<std::uint8_t> hint_reg_{};
     std::vector<ValueId> hint_phi_{};
     std::vector<RawUse> raw_{};
@@ -817,9 +866,12 @@ class Allocator {
     std::vector<Position> live_end_{};
     std::vector<std::pair<std::uint32_t, std::uint32_t>> live_begin_{}; // into live_blocks_
     std::vector<BlockId> live_blocks_{};
-    Queue<Entry> unhandled_{};
+    std::vector<Entry> whole_{}; // by begin
+    std::size_t next_whole_ = 0;
+    Queue<Entry> pieces_{};
     Queue<Entry> inactive_{};
     std::vector<std::uint32_t> active_{};
+    Position first_end_ = kEnd; // of a range of those, or before
     std::array<Position, kMachineRegs> home_until_{};
     std::uint32_t allowed_ = 0;
 };

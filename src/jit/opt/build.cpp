@@ -177,6 +177,11 @@ class Builder {
     void run(std::vector<std::uint32_t>& called) {
         called_ = &called;
         const auto& subprog = program_.subprogs[fn_.subprog];
+        const std::size_t slots = subprog.end - subprog.begin;
+        fn_.nodes.reserve(2 * slots + 32);
+        fn_.blocks.reserve(subprog.shape.blocks.size() * 3 / 2 + 4);
+        fn_.pool.reserve(slots);
+        placed_ = &fn_.layout;
         at_ = fn_.add_block();
         fn_.layout.push_back(at_);
         slots_ = subprog.end - subprog.begin;
@@ -197,15 +202,20 @@ class Builder {
     }
 
   private:
+    struct Chunk { // of Instance::blocks
+        std::size_t begin = 0;
+        std::size_t end = 0;
+    };
     // One subprogram at one place: the function itself, or inlined into it.
     struct Instance {
         const ProgramShape::Subprog* subprog = nullptr;
         std::uint32_t index = 0;
         bool is_inlined = false;
-        std::vector<BlockId> first{};               // by SlotBlock
-        std::vector<BlockId> last{};                // kNoBlock: not filled yet
-        std::vector<Regs> ends{};                   // registers at the end, by SlotBlock
-        std::vector<std::vector<BlockId>> chunks{}; // the layout of each SlotBlock
+        std::vector<BlockId> first{}; // by SlotBlock
+        std::vector<BlockId> last{};  // kNoBlock: not filled yet
+        std::vector<Regs> ends{};     // registers at the end, by SlotBlock
+        std::vector<BlockId> blocks{};
+        std::vector<Chunk> chunks{}; // the layout of each SlotBlock
         std::vector<std::pair<BlockId, ValueId>> returns{};
     };
     struct Incomplete {
@@ -235,7 +245,7 @@ class Builder {
 
     void start_block(BlockId block) {
         at_ = block;
-        (*chunk_).push_back(block);
+        placed_->push_back(block);
     }
     void jump_to(BlockId target) {
         Node node;
@@ -286,23 +296,25 @@ class Builder {
             in.first[place] = fn_.add_block();
         }
         const BlockId before = at_;
-        std::vector<BlockId>* outer_chunk = std::exchange(chunk_, nullptr);
+        std::vector<BlockId>& outer = *placed_;
+        placed_ = &in.blocks;
         jump_to(in.first[0]);
 
         std::vector<Incomplete> incomplete;
         for (const std::uint32_t place : shape.order) {
-            chunk_ = &in.chunks[place];
+            in.chunks[place].begin = in.blocks.size();
             start_block(in.first[place]);
             regs_ = entry_regs(in, place, place == 0 ? &initial : nullptr, incomplete);
             fill(in, place);
+            in.chunks[place].end = in.blocks.size();
         }
         for (const Incomplete& phi : incomplete) {
             complete(in, phi, before, initial);
         }
-        chunk_ = outer_chunk;
-        std::vector<BlockId>& layout = chunk_ != nullptr ? *chunk_ : fn_.layout;
-        for (const std::vector<BlockId>& chunk : in.chunks) {
-            layout.insert(layout.end(), chunk.begin(), chunk.end());
+        placed_ = &outer;
+        for (const Chunk& chunk : in.chunks) {
+            outer.insert(outer.end(), in.blocks.begin() + std::ptrdiff_t(chunk.begin),
+                         in.blocks.begin() + std::ptrdiff_t(chunk.end));
         }
         open_.pop_back();
         return in.is_inlined ? join_returns(in) : 0;
@@ -358,7 +370,7 @@ class Builder {
             block.preds, [&](std::uint32_t pred) { return in.last[pred] != kNoBlock; });
         Regs regs;
         regs.fill(fn_.constant(0));
-        std::vector<ValueId> values;
+        std::vector<ValueId>& values = values_;
         for (unsigned reg = 0; reg < kVarCount; ++reg) {
             if ((block.live & bit(reg)) == 0 || reg == kFramePointer) {
                 continue;
@@ -392,7 +404,8 @@ class Builder {
 
     // Edges may have been made in another order than `preds` of the SlotBlock.
     void complete(const Instance& in, const Incomplete& phi, BlockId before, const Regs& initial) {
-        std::vector<ValueId> values;
+        std::vector<ValueId>& values = values_;
+        values.clear();
         for (const BlockId pred : fn_.blocks[in.first[phi.place]].preds) {
             if (pred == before && phi.place == 0) {
                 values.push_back(initial[phi.reg]);
@@ -421,7 +434,9 @@ class Builder {
         }
         in.last[place] = at_;
         in.ends[place] = regs_;
-        places_.resize(std::max<std::size_t>(places_.size(), at_ + 1));
+        if (places_.size() <= at_) {
+            places_.resize(fn_.blocks.size());
+        }
         places_[at_] = place;
     }
 
@@ -680,7 +695,8 @@ class Builder {
 
     void call_helper(const exec::Slot& slot) {
         const auto& helper = *reinterpret_cast<const Helper*>(slot.imm);
-        std::vector<ValueId> args;
+        std::vector<ValueId>& args = values_;
+        args.clear();
         for (unsigned i = 0; i < kMaxArgs && helper.proto.args[i] != ArgType::None; ++i) {
             ValueId arg = regs_[i + 1];
             if ((slot.dst >> i & 1) != 0) { // helpers see the host's object
@@ -792,9 +808,10 @@ class Builder {
     const bool may_inline_;
     Function& fn_;
     std::vector<std::uint32_t>* called_ = nullptr;
-    std::vector<std::uint32_t> open_{}; // subprograms around the current place
-    std::vector<BlockId>* chunk_ = nullptr;
+    std::vector<std::uint32_t> open_{};      // subprograms around the current place
+    std::vector<BlockId>* placed_ = nullptr; // the layout of what is being built
     Regs regs_{};
+    std::vector<ValueId> values_{};       // of the list that is being put together
     std::vector<std::uint32_t> places_{}; // of SlotBlocks, by the block that ends them
     BlockId at_ = 0;
     ValueId host_ctx_ = 0;

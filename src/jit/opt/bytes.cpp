@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <optional>
-#include <unordered_map>
+#include <vector>
 
 namespace ebpfvm::jit::opt {
 namespace {
@@ -24,11 +24,11 @@ struct Piece {
 
 class LoadMerger {
   public:
-    explicit LoadMerger(Function& fn) : fn_(fn), is_done_(fn.nodes.size(), false) {}
+    explicit LoadMerger(Function& fn)
+        : fn_(fn), is_done_(fn.nodes.size(), false), epochs_(fn.nodes.size(), 0) {}
 
     bool run() {
         for (const BlockId block : fn_.layout) {
-            number(block);
             for (ValueId id = fn_.blocks[block].last; id != 0;) {
                 const ValueId before = fn_[id].prev;
                 if (fn_[id].kind == Kind::Or && id < is_done_.size() && !is_done_[id]) {
@@ -43,13 +43,16 @@ class LoadMerger {
   private:
     static constexpr std::size_t kMaxPieces = 16;
 
-    // How many stores and calls of the block come before each load: what lies between two of them.
+    // How many stores and calls come before each load: what lies between two of them. No two blocks
+    // have a number in common.
     void number(BlockId block) {
-        epochs_.clear();
-        std::uint32_t epoch = 0;
+        numbered_ = block;
+        ++epoch_;
         for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-            epoch += clobbers(fn_[id].kind) || fn_[id].is_ordered ? 1 : 0;
-            epochs_[id] = epoch;
+            epoch_ += clobbers(fn_[id].kind) || fn_[id].is_ordered ? 1 : 0;
+            if (id < epochs_.size()) {
+                epochs_[id] = epoch_;
+            }
         }
     }
 
@@ -143,12 +146,14 @@ class LoadMerger {
 
     // One base, loaded here while memory was as it is at the root.
     bool are_from_one_place(ValueId root, const std::vector<Piece>& pieces) {
+        if (numbered_ != fn_[root].block) {
+            number(fn_[root].block);
+        }
         const Node& first = fn_[pieces.front().load];
         return std::ranges::all_of(pieces, [&](const Piece& piece) {
             const Node& load = fn_[piece.load];
-            const auto epoch = epochs_.find(piece.load);
-            return load.args[0] == first.args[0] && load.args[1] == 0 && epoch != epochs_.end() &&
-                   epoch->second == epochs_.at(root);
+            return load.args[0] == first.args[0] && load.args[1] == 0 &&
+                   piece.load < epochs_.size() && epochs_[piece.load] == epochs_[root];
         });
     }
 
@@ -178,9 +183,11 @@ class LoadMerger {
     }
 
     Function& fn_;
-    std::vector<bool> is_done_;    // Ors that are part of what was merged
-    std::vector<ValueId> parts_{}; // Ors below the current root
-    std::unordered_map<ValueId, std::uint32_t> epochs_{};
+    std::vector<bool> is_done_;         // Ors that are part of what was merged
+    std::vector<ValueId> parts_{};      // Ors below the current root
+    std::vector<std::uint32_t> epochs_; // of what was there at the beginning
+    std::uint32_t epoch_ = 0;
+    BlockId numbered_ = kNoBlock;
     bool changed_ = false;
 };
 
@@ -191,8 +198,7 @@ class StoreMerger {
     bool run() {
         for (const BlockId block : fn_.layout) {
             pending_.clear();
-            epoch_ = 0;
-            epochs_.clear();
+            first_epoch_ = ++epoch_;
             for (ValueId id = fn_.blocks[block].first; id != 0;) {
                 const ValueId next = fn_[id].next;
                 visit(id);
@@ -216,7 +222,7 @@ class StoreMerger {
             std::erase_if(pending_, [&](ValueId other) { return !is_apart(id, other); });
             merge(id);
         } else if (node.kind == Kind::Load) {
-            epochs_[id] = epoch_;
+            note_epoch(id, epoch_);
             if (node.is_ordered) {
                 pending_.clear();
             } else {
@@ -307,10 +313,9 @@ class StoreMerger {
             return node.kind == Kind::Load && node.size == size && !node.is_ordered &&
                    !node.is_swapped && node.args[1] == 0;
         };
-        const auto at_a = epochs_.find(low);
-        const auto at_b = epochs_.find(high);
+        const std::uint32_t at_a = epoch_of(low);
         if (!is_plain(a) || !is_plain(b) || a.args[0] != b.args[0] || b.imm != a.imm + size ||
-            at_a == epochs_.end() || at_b == epochs_.end() || at_a->second != at_b->second) {
+            at_a < first_epoch_ || at_a != epoch_of(high)) {
             return 0;
         }
         Node wide = a;
@@ -318,16 +323,30 @@ class StoreMerger {
         wide.is_signed = false;
         const ValueId place = is_before(low, high) ? high : low;
         const ValueId made = emit_node(fn_, place, wide);
-        epochs_[made] = at_a->second;
+        note_epoch(made, at_a);
         return made;
     }
-    [[nodiscard]] bool is_before(ValueId a, ValueId b) const {
-        for (ValueId id = a; id != 0; id = fn_[id].next) {
-            if (id == b) {
-                return true;
-            }
+    // 0: it is no load that was seen.
+    [[nodiscard]] std::uint32_t epoch_of(ValueId id) const {
+        return id < epochs_.size() ? epochs_[id] : 0;
+    }
+    void note_epoch(ValueId id, std::uint32_t epoch) {
+        if (id >= epochs_.size()) {
+            epochs_.resize(fn_.nodes.size() + 1, 0);
         }
-        return false;
+        epochs_[id] = epoch;
+    }
+    [[nodiscard]] bool is_before(ValueId a, ValueId b) const {
+        ValueId behind_a = a;
+        ValueId behind_b = b;
+        while (behind_a != b && behind_b != a) { // mostly, they are close
+            if (behind_a == 0 || behind_b == 0) {
+                return behind_b == 0;
+            }
+            behind_a = fn_[behind_a].next;
+            behind_b = fn_[behind_b].next;
+        }
+        return behind_a == b;
     }
 
     [[nodiscard]] Part part_of(ValueId value) const {
@@ -355,9 +374,10 @@ class StoreMerger {
     }
 
     Function& fn_;
-    std::vector<ValueId> pending_{}; // stores that nothing has come between
-    std::unordered_map<ValueId, std::uint32_t> epochs_{};
+    std::vector<ValueId> pending_{};      // stores that nothing has come between
+    std::vector<std::uint32_t> epochs_{}; // of loads: how many stores and calls come before them
     std::uint32_t epoch_ = 0;
+    std::uint32_t first_epoch_ = 0; // of the block
     bool changed_ = false;
 };
 

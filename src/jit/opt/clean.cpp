@@ -10,8 +10,9 @@ namespace {
 
 class ValueTable {
   public:
-    explicit ValueTable(std::size_t count)
-        : entries_(std::bit_ceil(std::max<std::size_t>(16, 2 * count))) {}
+    void clear(std::size_t count) {
+        entries_.assign(std::bit_ceil(std::max<std::size_t>(16, 2 * count)), 0);
+    }
 
     /// The entry for values like this one: 0 if there is none yet.
     ValueId& find(const Function& fn, const Node& node) {
@@ -38,7 +39,7 @@ class ValueTable {
                a.args == b.args && a.imm == b.imm;
     }
 
-    std::vector<ValueId> entries_;
+    std::vector<ValueId> entries_{};
 };
 
 class Cleaner {
@@ -49,16 +50,20 @@ class Cleaner {
         find_loops(fn_);
         find_bits();
         // Values come before what is made of them, but for phis: one of a loop may turn out to be
-        // a single value, and then what was made of it has to be looked at once more.
+        // a single value, and then what was made of it has to be looked at once more. So have
+        // branches that lead elsewhere, and values that were made on the way.
         constexpr int kRounds = 8;
-        for (int round = 0; round < kRounds; ++round) {
+        bool again = true;
+        for (int round = 0; round < kRounds && again; ++round) {
             changed_ = false;
+            const std::size_t known = fn_.nodes.size();
             simplify_all();
+            bool promises = resolve_phis() || has_new(known);
+            promises |= change_graph();
+            again = changed_ && promises;
+        }
+        if (again) {
             fn_.resolve_all();
-            change_graph();
-            if (!changed_) {
-                break;
-            }
         }
         remove_dead();
     }
@@ -66,21 +71,32 @@ class Cleaner {
     // What changes of the graph alone ask for.
     void tidy() {
         find_loops(fn_);
-        do {
+        for (bool again = true; again;) {
             changed_ = false;
             for (const BlockId block : fn_.order) {
                 for (ValueId id = fn_.blocks[block].first; id != 0;) {
                     const ValueId next = fn_[id].next;
-                    const Kind kind = fn_[id].kind;
-                    if (kind == Kind::Phi || kind == Kind::Branch) {
-                        simplify_one(id);
+                    if (fn_[id].kind != Kind::Phi) {
+                        break;
                     }
+                    simplify_one(id);
                     id = next;
                 }
+                const ValueId last = fn_.blocks[block].last;
+                if (fn_[last].kind == Kind::Branch) {
+                    simplify_one(last);
+                }
             }
-            fn_.resolve_all();
-            change_graph();
-        } while (changed_);
+            const bool has_replaced = changed_;
+            if (has_replaced) {
+                fn_.resolve_all();
+            }
+            const bool has_changed = change_graph();
+            if (has_changed) {
+                fn_.resolve_all();
+            }
+            again = has_replaced || has_changed;
+        }
     }
 
   private:
@@ -99,10 +115,7 @@ class Cleaner {
             changed = false;
             update_bits(order);
             for (const ValueId phi : phis) {
-                if (fn_[phi].bits <= 32 && bits_of(fn_, fn_[phi]) > 32) {
-                    fn_[phi].bits = 64;
-                    changed = true;
-                }
+                changed |= widen(phi);
             }
         }
     }
@@ -111,20 +124,66 @@ class Cleaner {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
                 if (fn_[id].kind != Kind::Phi) {
                     fn_[id].bits = bits_of(fn_, fn_[id]);
+                } else if (fn_[id].bits <= 32 && is_wide_above(id)) {
+                    fn_[id].bits = 64;
                 }
             }
         }
     }
-
+    // Because of a value that has been seen before it: the others are not known in the first turn.
+    [[nodiscard]] bool is_wide_above(ValueId phi) const {
+        const Block& block = fn_.blocks[fn_[phi].block];
+        const auto values = fn_.list(fn_[phi]);
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            if (fn_[values[i]].bits > 32 && fn_.blocks[block.preds[i]].rpo < block.rpo) {
+                return true;
+            }
+        }
+        return false;
+    }
+    bool widen(ValueId phi) {
+        if (fn_[phi].bits > 32 || bits_of(fn_, fn_[phi]) <= 32) {
+            return false;
+        }
+        fn_[phi].bits = 64;
+        return true;
+    }
     void simplify_all() {
-        ValueTable table(fn_.nodes.size());
+        table_.clear(fn_.nodes.size());
         for (const BlockId block : fn_.order) {
             for (ValueId id = fn_.blocks[block].first; id != 0;) {
                 const ValueId next = fn_[id].next;
-                visit(table, id);
+                visit(id);
                 id = next;
             }
         }
+    }
+
+    // Of loops, that is: their values come from below. True if one of them is a single value now.
+    bool resolve_phis() {
+        bool has_single = false;
+        for (const BlockId block : fn_.order) {
+            for (ValueId id = fn_.blocks[block].first; id != 0 && fn_[id].kind == Kind::Phi;
+                 id = fn_[id].next) {
+                ValueId same = 0;
+                bool is_single = true;
+                for (ValueId& value : fn_.list(fn_[id])) {
+                    value = fn_.resolve(value);
+                    if (value != id && value != same) {
+                        is_single &= same == 0;
+                        same = value;
+                    }
+                }
+                has_single |= is_single;
+            }
+        }
+        return has_single;
+    }
+
+    // Are there values that have not been compared with others?
+    [[nodiscard]] bool has_new(std::size_t known) const {
+        return std::any_of(fn_.nodes.begin() + std::ptrdiff_t(known), fn_.nodes.end(),
+                           [](const Node& node) { return node.block != kNoBlock; });
     }
 
     // True if another value takes its place.
@@ -143,7 +202,7 @@ class Cleaner {
         return true;
     }
 
-    void visit(ValueTable& table, ValueId id) {
+    void visit(ValueId id) {
         if (simplify_one(id)) {
             return;
         }
@@ -153,7 +212,7 @@ class Cleaner {
         if (!is_pure(fn_[id].kind)) {
             return;
         }
-        ValueId& entry = table.find(fn_, fn_[id]);
+        ValueId& entry = table_.find(fn_, fn_[id]);
         if (entry != 0 && fn_.dominates(fn_[entry].block, fn_[id].block)) {
             fn_.replace(id, entry);
         } else {
@@ -175,21 +234,26 @@ class Cleaner {
         }
     }
 
-    void change_graph() {
-        if (prune()) {
-            find_loops(fn_);
-            changed_ = true;
+    // True if values may be simpler now.
+    bool change_graph() {
+        const bool pruned = prune();
+        if (pruned) {
+            drop_unreachable(fn_);
         }
-        if (merge_blocks()) {
-            fn_.resolve_all();
+        has_replaced_ = false;
+        const bool merged = merge_blocks();
+        if (pruned) {
             find_loops(fn_);
-            changed_ = true;
+        } else if (merged) {
+            mend_order();
         }
+        changed_ |= pruned || merged;
+        return pruned || has_replaced_;
     }
 
     // Branches that always go one way.
     bool prune() {
-        bool pruned = false;
+        std::vector<std::pair<BlockId, BlockId>> gone;
         for (const BlockId id : fn_.layout) {
             Node& end = fn_[fn_.blocks[id].last];
             if (end.kind != Kind::Branch || !fn_.is_const(end.args[0]) ||
@@ -198,17 +262,18 @@ class Cleaner {
             }
             const bool is_taken =
                 holds(end.cond, end.width, fn_.value_of(end.args[0]), fn_.value_of(end.args[1]));
-            fn_.remove_edge(id, fn_.blocks[id].succs[is_taken ? 1 : 0]);
+            gone.emplace_back(id, fn_.blocks[id].succs[is_taken ? 1 : 0]);
             end.kind = Kind::Jump;
             end.args = {};
-            pruned = true;
         }
-        return pruned;
+        fn_.remove_edges(gone);
+        return !gone.empty();
     }
 
     void remove_dead() {
         std::vector<bool> is_used(fn_.nodes.size(), false);
         std::vector<ValueId> work;
+        work.reserve(fn_.nodes.size());
         const auto use = [&](ValueId id) {
             if (!is_used[id]) {
                 is_used[id] = true;
@@ -241,6 +306,7 @@ class Cleaner {
     // A block that is entered from one other alone, which goes nowhere else, becomes part of it.
     bool merge_blocks() {
         bool merged = false;
+        merged_into_.resize(fn_.blocks.size());
         for (const BlockId id : fn_.layout) {
             if (fn_.blocks[id].first == 0) {
                 continue; // part of another one by now
@@ -254,8 +320,23 @@ class Cleaner {
                 merged = true;
             }
         }
-        std::erase_if(fn_.layout, [&](BlockId id) { return fn_.blocks[id].first == 0; });
+        if (merged) {
+            std::erase_if(fn_.layout, [&](BlockId id) { return fn_.blocks[id].first == 0; });
+        }
         return merged;
+    }
+
+    // Loops and dominators are what they were, but for the names of blocks that were merged.
+    void mend_order() {
+        std::erase_if(fn_.order, [&](BlockId id) { return fn_.blocks[id].first == 0; });
+        for (const BlockId id : fn_.order) {
+            BlockId& idom = fn_.blocks[id].idom;
+            const BlockId before = idom;
+            while (fn_.blocks[idom].first == 0) {
+                idom = merged_into_[idom];
+            }
+            merged_into_[before] = idom; // the next search is shorter
+        }
     }
 
     void append_block(BlockId to, BlockId from) {
@@ -263,6 +344,7 @@ class Cleaner {
         while (fn_[fn_.blocks[from].first].kind == Kind::Phi) {
             const ValueId phi = fn_.blocks[from].first;
             fn_.replace(phi, fn_.resolve(fn_.list(fn_[phi]).front()));
+            has_replaced_ = true;
         }
         Block& target = fn_.blocks[to];
         Block& source = fn_.blocks[from];
@@ -273,6 +355,7 @@ class Cleaner {
         (target.last != 0 ? fn_[target.last].next : target.first) = source.first;
         target.last = source.last;
         source.first = source.last = 0;
+        merged_into_[from] = to;
         target.succs = std::move(source.succs);
         source.succs.clear();
         source.preds.clear();
@@ -282,7 +365,10 @@ class Cleaner {
     }
 
     Function& fn_;
+    ValueTable table_{};
+    std::vector<BlockId> merged_into_{};
     bool changed_ = false;
+    bool has_replaced_ = false; // phis, while blocks were merged
 };
 
 } // namespace

@@ -2,6 +2,7 @@
 #include "jit/opt/ir.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace ebpfvm::jit::opt {
@@ -139,16 +140,37 @@ void Function::replace(ValueId id, ValueId with) {
     nodes[id].args = {with, 0, 0, 0};
 }
 
+ValueId& Function::constant_entry(std::uint64_t value) {
+    const std::size_t mask = constants_.size() - 1;
+    const std::uint64_t mixed = value * 0x9e37'79b9'7f4a'7c15;
+    for (std::size_t i = std::size_t(mixed >> 32) & mask;; i = (i + 1) & mask) {
+        if (constants_[i] == 0 || value_of(constants_[i]) == value) {
+            return constants_[i];
+        }
+    }
+}
+
 ValueId Function::constant(std::uint64_t value) {
-    const auto [entry, is_new] = constants_.try_emplace(value, ValueId(nodes.size()));
-    if (is_new) {
+    if (2 * constant_count_ >= constants_.size()) {
+        std::vector<ValueId> before(std::max<std::size_t>(64, 2 * constants_.size()), 0);
+        before.swap(constants_);
+        for (const ValueId id : before) {
+            if (id != 0) {
+                constant_entry(value_of(id)) = id;
+            }
+        }
+    }
+    ValueId& entry = constant_entry(value);
+    if (entry == 0) {
+        entry = ValueId(nodes.size());
+        ++constant_count_;
         Node node;
         node.kind = Kind::Const;
         node.imm = std::int64_t(value);
         node.bits = std::uint8_t(64 - std::countl_zero(value));
         nodes.push_back(node);
     }
-    return entry->second;
+    return entry;
 }
 
 ValueId Function::resolve(ValueId id) {
@@ -186,6 +208,39 @@ void Function::remove_edge(BlockId from, BlockId to) {
     }
     auto& succs = blocks[from].succs;
     succs.erase(std::ranges::remove(succs, to).begin(), succs.end());
+}
+
+void Function::remove_edges(std::vector<std::pair<BlockId, BlockId>>& edges) {
+    std::ranges::sort(edges, {},
+                      [](const auto& edge) { return std::pair(edge.second, edge.first); });
+    for (auto edge = edges.begin(); edge != edges.end();) {
+        const BlockId to = edge->second;
+        const auto end =
+            std::find_if(edge, edges.end(), [&](const auto& e) { return e.second != to; });
+        Block& target = blocks[to];
+        std::vector<std::uint32_t> kept;
+        for (std::uint32_t i = 0; i < target.preds.size(); ++i) {
+            if (!std::binary_search(edge, end, std::pair(target.preds[i], to))) {
+                kept.push_back(i);
+            }
+        }
+        const auto keep = [&](auto&& items) {
+            for (std::size_t i = 0; i < kept.size(); ++i) {
+                items[i] = items[kept[i]];
+            }
+        };
+        keep(target.preds);
+        target.preds.resize(kept.size());
+        for (ValueId id = target.first; id != 0 && nodes[id].kind == Kind::Phi;
+             id = nodes[id].next) {
+            keep(list(nodes[id]));
+            nodes[id].args[1] = ValueId(kept.size());
+        }
+        for (; edge != end; ++edge) {
+            auto& succs = blocks[edge->first].succs;
+            succs.erase(std::ranges::remove(succs, to).begin(), succs.end());
+        }
+    }
 }
 
 } // namespace ebpfvm::jit::opt

@@ -10,7 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace ebpfvm::jit::opt {
@@ -183,6 +183,9 @@ struct Function {
 
     /// The predecessor's place in `preds` and in the lists of phis.
     void remove_edge(BlockId from, BlockId to);
+    /// The same for many, (from, to) each, without going through all predecessors for each of them.
+    /// Sorts them.
+    void remove_edges(std::vector<std::pair<BlockId, BlockId>>& edges);
 
     [[nodiscard]] bool dominates(BlockId above, BlockId below) const {
         return blocks[above].dom_begin <= blocks[below].dom_begin &&
@@ -190,7 +193,10 @@ struct Function {
     }
 
   private:
-    std::unordered_map<std::uint64_t, ValueId> constants_{};
+    [[nodiscard]] ValueId& constant_entry(std::uint64_t value);
+
+    std::vector<ValueId> constants_{}; // a hash table; 0: free
+    std::size_t constant_count_ = 0;
 };
 
 [[nodiscard]] constexpr bool has_list(Kind kind) {
@@ -239,5 +245,7 @@ void each_arg(Function& fn, Node& node, F f) {
 
 /// Immediate dominators, reverse postorder, loops; takes what cannot be reached out of `layout`.
 void find_loops(Function& fn);
+/// That alone, and reverse postorder.
+void drop_unreachable(Function& fn);
 
 } // namespace ebpfvm::jit::opt

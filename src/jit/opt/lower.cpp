@@ -23,7 +23,8 @@ class Lowering {
     // Moves of phis need a block of their own where an edge has others beside it at both ends.
     void split_edges() {
         std::vector<BlockId> layout;
-        layout.reserve(fn_.layout.size());
+        layout.reserve(2 * fn_.layout.size());
+        const auto first_new = BlockId(fn_.blocks.size());
         for (const BlockId id : fn_.layout) {
             layout.push_back(id);
             if (fn_.blocks[id].succs.size() < 2) {
@@ -36,7 +37,24 @@ class Lowering {
                 }
             }
         }
+        for (const BlockId id : fn_.layout) {
+            if (fn_.blocks[id].preds.size() > 1) {
+                enter_by_splits(id, first_new);
+            }
+        }
         fn_.layout = std::move(layout);
+    }
+
+    // Block by block: one may have thousands of predecessors.
+    void enter_by_splits(BlockId id, BlockId first_new) {
+        for (BlockId& pred : fn_.blocks[id].preds) {
+            for (const BlockId middle : fn_.blocks[pred].succs) {
+                if (middle >= first_new && fn_.blocks[middle].succs.front() == id) {
+                    pred = middle;
+                    break;
+                }
+            }
+        }
     }
 
     BlockId split(BlockId from, std::size_t place, BlockId to) {
@@ -54,7 +72,6 @@ class Lowering {
         block.loop_depth = std::min(source.loop_depth, target.loop_depth);
         block.loop = source.loop_depth <= target.loop_depth ? source.loop : target.loop;
         fn_.blocks[from].succs[place] = middle;
-        std::ranges::replace(fn_.blocks[to].preds, from, middle);
         return middle;
     }
 

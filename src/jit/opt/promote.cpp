@@ -4,7 +4,6 @@
 #include "jit/opt/passes.hpp"
 
 #include <algorithm>
-#include <map>
 #include <optional>
 
 namespace ebpfvm::jit::opt {
@@ -61,7 +60,7 @@ class Promoter {
         const bool is_access = node.kind >= Kind::Load && node.kind <= Kind::CompareExchange;
         if (is_access && is_frame(node.args[0]) && node.args[1] == 0) {
             if (is_plain_access(node) && !node.is_ordered) {
-                ++accesses_[span_of(node)];
+                accesses_.push_back(span_of(node));
             } else {
                 fixed_.push_back(span_of(node));
             }
@@ -121,12 +120,15 @@ class Promoter {
 
     // Slots that are accessed as one thing only.
     bool choose() {
-        std::ranges::sort(fixed_);
+        for (std::vector<Span>* all : {&fixed_, &accesses_}) {
+            std::ranges::sort(*all);
+            all->erase(std::ranges::unique(*all).begin(), all->end());
+        }
         const Span* before = nullptr;
         std::vector<Span> spans;
         std::vector<bool> is_good;
         std::int64_t reach = INT64_MIN; // end of all before
-        for (const auto& [span, count] : accesses_) {
+        for (const Span& span : accesses_) {
             if (before != nullptr && reach > span.begin) {
                 is_good.back() = false;
                 // All that reach into this one.
@@ -141,7 +143,7 @@ class Promoter {
         }
         for (std::size_t i = 0; i < spans.size(); ++i) {
             if (is_good[i]) {
-                vars_.emplace(spans[i].begin, std::uint32_t(vars_.size()));
+                vars_.push_back(spans[i].begin);
             }
         }
         constexpr std::size_t kMaxCells = 8'000'000;
@@ -155,8 +157,10 @@ class Promoter {
         if (!is_plain_access(node) || node.is_ordered) {
             return kNone;
         }
-        const auto found = vars_.find(span_of(node).begin);
-        return found != vars_.end() ? found->second : kNone;
+        const std::int64_t begin = span_of(node).begin;
+        const auto found = std::ranges::lower_bound(vars_, begin);
+        return found != vars_.end() && *found == begin ? std::uint32_t(found - vars_.begin())
+                                                       : kNone;
     }
     [[nodiscard]] ValueId& out(BlockId block, std::uint32_t var) {
         return out_[block * vars_.size() + var];
@@ -250,11 +254,11 @@ class Promoter {
 
     Function& fn_;
     bool escapes_ = false;
-    std::map<Span, unsigned> accesses_{};
-    std::vector<Span> fixed_{};                    // must stay memory
-    std::map<std::int64_t, std::uint32_t> vars_{}; // by begin
-    std::vector<ValueId> in_{};                    // by block and variable; 0: not known
-    std::vector<ValueId> out_{};                   // what the block leaves there, if it stores any
+    std::vector<Span> accesses_{};
+    std::vector<Span> fixed_{};        // must stay memory
+    std::vector<std::int64_t> vars_{}; // where they begin; ascending
+    std::vector<ValueId> in_{};        // by block and variable; 0: not known
+    std::vector<ValueId> out_{};       // what the block leaves there, if it stores any
     std::vector<NewPhi> phis_{};
 };
 

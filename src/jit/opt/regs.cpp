@@ -135,15 +135,18 @@ class ShapeFinder {
                 leads_[at + 1 - begin_] = true;
             }
         }
+        shape_.blocks.resize(std::size_t(std::count(leads_.begin(), leads_.end() - 1, true)));
         places_.assign(end_ - begin_ + 1, 0);
+        std::uint32_t count = 0;
         for (std::uint32_t at = begin_; at < end_; ++at) {
             if (leads_[at - begin_]) {
-                if (!shape_.blocks.empty()) {
-                    shape_.blocks.back().end = at;
+                if (count != 0) {
+                    shape_.blocks[count - 1].end = at;
                 }
-                shape_.blocks.push_back({.begin = at, .end = end_});
+                shape_.blocks[count].begin = at;
+                shape_.blocks[count++].end = end_;
             }
-            places_[at - begin_] = std::uint32_t(shape_.blocks.size() - 1);
+            places_[at - begin_] = count - 1;
         }
     }
 
@@ -183,7 +186,10 @@ class ShapeFinder {
             std::uint32_t block;
             std::size_t next;
         };
-        std::vector<Visit> path{{0, 0}};
+        std::vector<Visit> path;
+        path.reserve(shape_.blocks.size());
+        path.push_back({0, 0});
+        shape_.order.reserve(shape_.blocks.size());
         shape_.blocks[0].is_reachable = true;
         while (!path.empty()) {
             Visit& visit = path.back();

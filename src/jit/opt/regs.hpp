@@ -4,6 +4,7 @@
 #include "exec/code.hpp"
 
 #include <boost/container/small_vector.hpp>
+#include <boost/container/static_vector.hpp>
 
 #include <cstdint>
 #include <vector>
@@ -35,9 +36,8 @@ struct SlotBlock {
     std::uint32_t end = 0;
     RegSet live = 0; ///< read from its begin on before they are written
     bool is_reachable = false;
-    std::vector<std::uint32_t>
-        succs{};    ///< places in SubprogShape::blocks; of a branch: taken first
-    Places preds{}; ///< reachable ones
+    boost::container::static_vector<std::uint32_t, 2> succs{}; ///< of a branch: taken first
+    Places preds{};                                            ///< reachable ones
 };
 
 /// The control flow of one subprogram.

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <optional>
-#include <unordered_map>
+#include <vector>
 
 namespace ebpfvm::jit::opt {
 namespace {
@@ -27,9 +27,6 @@ class Threader {
             find_uses();
             changed |= thread_all();
         }
-        if (changed) {
-            find_loops(fn_);
-        }
         return changed;
     }
 
@@ -39,7 +36,8 @@ class Threader {
     // A phi is used at the end of the predecessor that it takes a value from.
     struct Use {
         BlockId block;
-        BlockId phi_block; // kNoBlock: not by a phi
+        BlockId phi_block;  // kNoBlock: not by a phi
+        std::uint32_t next; // of the same value, into uses_; 0: none
     };
 
     bool thread_all() {
@@ -69,14 +67,17 @@ class Threader {
     }
 
     void find_uses() {
+        first_use_.assign(fn_.nodes.size(), 0);
+        uses_.resize(1);
         for (const BlockId block : fn_.layout) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
                 const bool is_phi = fn_[id].kind == Kind::Phi;
                 std::size_t i = 0;
                 each_arg(fn_, fn_[id], [&](ValueId& arg) {
                     if (fn_[arg].kind == Kind::Phi && is_candidate_[fn_[arg].block]) {
-                        uses_[arg].push_back(is_phi ? Use{fn_.blocks[block].preds[i], block}
-                                                    : Use{block, kNoBlock});
+                        uses_.push_back({is_phi ? fn_.blocks[block].preds[i] : block,
+                                         is_phi ? block : kNoBlock, first_use_[arg]});
+                        first_use_[arg] = std::uint32_t(uses_.size() - 1);
                     }
                     ++i;
                 });
@@ -123,7 +124,8 @@ class Threader {
     bool may_lose(BlockId block, BlockId target, BlockId other) {
         const bool owns_other = fn_.blocks[other].preds.size() == 1;
         for (ValueId id = fn_.blocks[block].first; fn_[id].kind == Kind::Phi; id = fn_[id].next) {
-            for (const Use& use : uses_[id]) {
+            for (std::uint32_t at = first_use_[id]; at != 0; at = uses_[at].next) {
+                const Use& use = uses_[at];
                 const bool is_own =
                     use.block == block && (use.phi_block == kNoBlock || use.phi_block == target ||
                                            use.phi_block == other);
@@ -206,7 +208,8 @@ class Threader {
     }
 
     Function& fn_;
-    std::unordered_map<ValueId, std::vector<Use>> uses_{};
+    std::vector<std::uint32_t> first_use_{}; // by value: into uses_; 0: none
+    std::vector<Use> uses_{};
     std::vector<bool> is_touched_{};
     std::vector<bool> is_candidate_{};
 };
