@@ -266,6 +266,11 @@ TEST(Optimising, WhatWasTestedIsNotTestedAgain) {
     program.expect_same({10});
 }
 
+TEST(Optimising, AnythingMayBeAddedToAnAddress) {
+    Optimised program("r2 = 0x123456789abcdef ll\nr2 += r10\nr3 = r10\nr2 -= r3\nr0 = r2\nexit");
+    program.expect_same({});
+}
+
 // More values than registers, across loops: what allocate() does about it.
 TEST(Optimising, ManyValuesAtOnce) {
     std::mt19937_64 rng(5);

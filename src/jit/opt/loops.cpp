@@ -112,7 +112,7 @@ class LoopFinder {
         }
     }
 
-    // The same as common(), in logarithmic time: who has a thousand predecessors must not walk up
+    // The nearest one above both, in logarithmic time: who has a thousand predecessors must not walk up
     // for each of them.
     BlockId common_above(BlockId a, BlockId b) const {
         while (a != b) {
@@ -133,32 +133,80 @@ class LoopFinder {
         });
     }
 
+    // Any graph: Lengauer and Tarjan, "A fast algorithm for finding dominators in a flowgraph",
+    // 1979. Blocks go by their number in a depth-first search here.
     void improve_dominators() {
-        for (bool changed = true; changed;) {
-            changed = false;
-            for (const BlockId id : order_) {
-                if (id == 0) {
-                    continue;
-                }
-                BlockId idom = kNoBlock;
-                for (const BlockId pred : fn_.blocks[id].preds) {
-                    idom = idom == kNoBlock ? pred : common(idom, pred);
-                }
-                changed |= fn_.blocks[id].idom != idom;
-                fn_.blocks[id].idom = idom;
+        const std::uint32_t count = search();
+        semi_.resize(count);
+        label_.resize(count);
+        ancestor_.assign(count, 0);
+        std::vector<std::uint32_t> idoms(count, 0);
+        std::vector<std::vector<std::uint32_t>> buckets(count);
+        for (std::uint32_t i = 0; i < count; ++i) {
+            semi_[i] = label_[i] = i;
+        }
+        for (std::uint32_t w = count; w-- > 1;) {
+            for (const BlockId pred : fn_.blocks[visited_[w]].preds) {
+                semi_[w] = std::min(semi_[w], semi_[lowest(number_[pred])]);
             }
+            buckets[semi_[w]].push_back(w);
+            const std::uint32_t parent = parent_[w];
+            ancestor_[w] = parent + 1; // linked
+            for (const std::uint32_t v : buckets[parent]) {
+                const std::uint32_t u = lowest(v);
+                idoms[v] = semi_[u] < semi_[v] ? u : parent;
+            }
+            buckets[parent].clear();
+        }
+        for (std::uint32_t w = 1; w < count; ++w) {
+            if (idoms[w] != semi_[w]) {
+                idoms[w] = idoms[idoms[w]];
+            }
+            fn_.blocks[visited_[w]].idom = visited_[idoms[w]];
         }
     }
 
-    BlockId common(BlockId a, BlockId b) const {
-        while (a != b) {
-            if (fn_.blocks[a].rpo > fn_.blocks[b].rpo) {
-                a = fn_.blocks[a].idom;
-            } else {
-                b = fn_.blocks[b].idom;
+    // Numbers blocks depth first; how many there are.
+    std::uint32_t search() {
+        number_.assign(fn_.blocks.size(), kUnseen);
+        std::vector<std::pair<BlockId, std::uint32_t>> work{{0, 0}}; // with the parent's number
+        while (!work.empty()) {
+            const auto [block, parent] = work.back();
+            work.pop_back();
+            if (number_[block] != kUnseen) {
+                continue;
+            }
+            number_[block] = std::uint32_t(visited_.size());
+            visited_.push_back(block);
+            parent_.push_back(parent);
+            for (const BlockId succ : fn_.blocks[block].succs) {
+                work.emplace_back(succ, number_[block]);
             }
         }
-        return a;
+        return std::uint32_t(visited_.size());
+    }
+
+    // Of those on the path up to the root of its tree, the one with the lowest semidominator. The
+    // path becomes shorter.
+    std::uint32_t lowest(std::uint32_t v) {
+        if (ancestor_[v] == 0) {
+            return v;
+        }
+        path_.clear();
+        while (ancestor_[ancestor_[v] - 1] != 0) {
+            path_.push_back(v);
+            v = ancestor_[v] - 1;
+        }
+        std::uint32_t best = label_[v];
+        for (std::size_t i = path_.size(); i-- > 0;) {
+            const std::uint32_t below = path_[i];
+            if (semi_[best] < semi_[label_[below]]) {
+                label_[below] = best;
+            }
+            best = label_[below];
+            ancestor_[below] = ancestor_[v];
+        }
+        return best;
     }
 
     // A block's subtree is [dom_begin, dom_end): sizes from below, then places from above.
@@ -250,6 +298,14 @@ class LoopFinder {
     std::vector<BlockId>& order_;
     std::vector<Climb> climbs_{};
     std::vector<BlockId> outer_{};
+    // Of improve_dominators(), by number.
+    std::vector<std::uint32_t> number_{}; // by block
+    std::vector<BlockId> visited_{};
+    std::vector<std::uint32_t> parent_{};
+    std::vector<std::uint32_t> semi_{};
+    std::vector<std::uint32_t> label_{};
+    std::vector<std::uint32_t> ancestor_{}; // plus 1; 0: none
+    std::vector<std::uint32_t> path_{};
 };
 
 } // namespace

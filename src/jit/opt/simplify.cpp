@@ -266,7 +266,7 @@ class Simplifier {
             if (c == 0) {
                 return as_result(arg_id(0));
             }
-            if (is_64() && arg(0).kind == Kind::Frame) {
+            if (is_64() && arg(0).kind == Kind::Frame && is_near(arg(0).imm + std::int64_t(c))) {
                 Node frame = arg(0);
                 frame.imm += std::int64_t(c);
                 frame.slot = node().slot;
@@ -282,6 +282,12 @@ class Simplifier {
             return rotated;
         }
         return id_;
+    }
+
+    // Within reach of an insn's displacement, whatever the size of the frame.
+    static bool is_near(std::int64_t off) {
+        constexpr std::int64_t kReach = 1 << 20;
+        return off > -kReach && off < kReach;
     }
 
     ValueId sub() {
