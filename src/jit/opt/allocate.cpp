@@ -252,6 +252,8 @@ class Allocator {
     }
 
     void build_intervals() {
+        intervals_.reserve(fn_.nodes.size() + fn_.nodes.size() / 8);
+        ranges_.reserve(fn_.nodes.size());
         intervals_.push_back({});
         stamp_.assign(fn_.blocks.size(), 0);
         live_end_.assign(fn_.blocks.size(), 0);

@@ -28,10 +28,10 @@ class ValueTable {
     static std::size_t hash(const Node& node) {
         std::uint64_t sum = std::uint64_t(node.kind) | std::uint64_t(node.size) << 8 |
                             std::uint64_t(node.width) << 16 | std::uint64_t(node.cond) << 24;
-        for (const ValueId arg : node.args) {
-            sum = (sum ^ arg) * 0x9e37'79b9'7f4a'7c15;
-        }
-        sum = (sum ^ std::uint64_t(node.imm)) * 0x9e37'79b9'7f4a'7c15;
+        const std::uint64_t low = std::uint64_t(node.args[0]) << 32 | node.args[1];
+        const std::uint64_t high = std::uint64_t(node.args[2]) << 32 | node.args[3];
+        sum += low * 0x9e37'79b9'7f4a'7c15 + std::uint64_t(node.imm) * 0xc2b2'ae3d'27d4'eb4f;
+        sum += (high ^ sum >> 32) * 0x1656'67b1'9e37'79f9;
         return std::size_t(sum ^ sum >> 32);
     }
     static bool is_same(const Node& a, const Node& b) {
