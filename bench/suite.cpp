@@ -154,11 +154,11 @@ void register_run(const Entry& entry, const std::string& engine, Subject& subjec
 }
 
 void register_load(const Entry& entry, std::string_view engine,
-                   const std::function<Expected<LoadCost>()>& load) {
+                   const std::function<Expected<bench::LoadCost>()>& load) {
     benchmark::RegisterBenchmark(fmt::format("load/{}/{}", entry.name, engine).c_str(),
                                  [=](benchmark::State& state) {
                                      for (auto _ : state) {
-                                         const LoadCost cost = must("load", load());
+                                         const bench::LoadCost cost = must("load", load());
                                          state.counters["first_run_ns"] = cost.first_run;
                                          state.counters["verify_ns"] = cost.verify;
                                          state.counters["compile_ns"] = cost.compile;
