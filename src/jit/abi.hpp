@@ -32,6 +32,7 @@ namespace offsets {
 using exec::RunState;
 inline constexpr int kCtx = offsetof(RunState, ctx_);
 inline constexpr int kData = offsetof(RunState, data_);
+inline constexpr int kCpu = offsetof(RunState, user_.cpu);
 inline constexpr int kAbortReason = offsetof(RunState, abort_reason_);
 inline constexpr int kCtxAddress = offsetof(RunState, ctx_address);
 inline constexpr int kPlainSize = offsetof(RunState, plain_size);

@@ -44,8 +44,12 @@ bool ends_block(const exec::Slot& slot) {
            shape == Shape::Callx;
 }
 
-// Does it call anything outside the program, through a pointer, or by a thunk?
-bool leaves_program(const exec::Slot& slot) {
+// Does it need the state of the run: for calling anything outside the program, through a pointer,
+// or by a thunk, or for the CPU's number?
+bool needs_state(const exec::Slot& slot) {
+    if (slot.op == exec::kOpArrayLookup) {
+        return reinterpret_cast<const exec::ArrayLookup*>(slot.imm)->cpu_stride != 0;
+    }
     if (!is_insn(slot)) {
         return slot.op == exec::kOpTailCall;
     }
@@ -90,7 +94,7 @@ void Emitter::run() {
 
 void Emitter::find_labels() {
     const auto& slots = code_.slots;
-    is_leaf_ = !checks_ && std::ranges::none_of(slots, leaves_program);
+    is_leaf_ = !checks_ && std::ranges::none_of(slots, needs_state);
     for (at_ = 0; at_ < slots.size(); at_ += slots_of(slots[at_])) {
         const Slot& slot = slots[at_];
         has_tail_calls_ |= slot.op == exec::kOpTailCall;

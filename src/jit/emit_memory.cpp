@@ -131,6 +131,14 @@ void Emitter::packet_len(const Slot& slot) {
     }
 }
 
+void Emitter::scale(const x86::Gp& reg, std::uint32_t factor) {
+    if (std::has_single_bit(factor)) {
+        as_.shl(reg, std::countr_zero(factor));
+    } else {
+        as_.imul(reg, reg, factor);
+    }
+}
+
 void Emitter::array_lookup(const Slot& slot) {
     const auto& array = *reinterpret_cast<const exec::ArrayLookup*>(slot.imm);
     const Label none = as_.newLabel();
@@ -138,13 +146,14 @@ void Emitter::array_lookup(const Slot& slot) {
     as_.mov(x86::eax, x86::dword_ptr(kRegs[2]));
     as_.cmp(x86::eax, array.count);
     as_.jae(none);
-    if (std::has_single_bit(array.stride)) {
-        as_.shl(x86::rax, std::countr_zero(array.stride));
-    } else {
-        as_.imul(x86::rax, x86::rax, array.stride);
-    }
+    scale(x86::rax, array.stride);
     as_.mov(kScratch0, array.begin);
     as_.add(x86::rax, kScratch0);
+    if (array.cpu_stride != 0) {
+        as_.mov(kScratch0.r32(), state_field(offsets::kCpu, 4));
+        scale(kScratch0, array.cpu_stride);
+        as_.add(x86::rax, kScratch0);
+    }
     as_.jmp(done);
     as_.bind(none);
     as_.xor_(x86::eax, x86::eax);

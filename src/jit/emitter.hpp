@@ -86,6 +86,7 @@ class Emitter {
     void store_widened(const Slot& slot);
     void packet_len(const Slot& slot);
     void array_lookup(const Slot& slot);
+    void scale(const x86::Gp& reg, std::uint32_t factor);
     void atomic(isa::AluOp op, isa::Width width, const Slot& slot);
     void fetch(isa::AluOp op, isa::Width width, const Slot& slot);
     void exchange(isa::Width width, const Slot& slot);

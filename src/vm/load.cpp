@@ -175,7 +175,8 @@ class Loader {
                                       .helpers = &parts_.helpers,
                                       .variables = variables_,
                                       .externs = object().externs(),
-                                      .lookup = builtin_lookup()};
+                                      .lookup = builtin_lookup(),
+                                      .cpus = parts_.map_options.cpus};
         LoadCost cost;
         const std::uint64_t start = monotonic_ns();
         auto code = options_.mode == ExecMode::Verified ? resolve_verified(program, bindings, cost)
