@@ -49,6 +49,11 @@ struct Slot {
 };
 static_assert(sizeof(Slot) == 16);
 
+/// Slots that an insn takes.
+[[nodiscard]] inline unsigned slots_of(const Slot& slot) {
+    return slot.op < isa::kOpCount && isa::shape_of(isa::Op(slot.op)) == isa::Shape::Lddw ? 2 : 1;
+}
+
 /// Memory with one access right for all of it.
 struct Region {
     std::uint64_t begin = 0;

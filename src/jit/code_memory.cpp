@@ -2,6 +2,7 @@
 #include "exec/fault.hpp"
 #include "jit/abi.hpp"
 #include "jit/native_code.hpp"
+#include "jit/thunks.hpp"
 #include "support/try.hpp"
 
 #include <algorithm>
@@ -62,6 +63,9 @@ RunResult run(const exec::Code& code, const exec::RunInput& input) {
     exec::RunState state(code, input);
     const std::uint64_t budget = std::min<std::uint64_t>(input.insn_budget, INT64_MAX);
     state.native.insns_left = std::int64_t(budget);
+    if (!code.is_verified) {
+        reach_input(state);
+    }
     RunResult result;
     result.r0 =
         native_of(code).memory().enter()(&state, code.native, state.ctx_address, state.plain_size,
@@ -75,7 +79,7 @@ RunResult run(const exec::Code& code, const exec::RunInput& input) {
         result.fault = std::move(state.native.fault);
     } else if (held) [[unlikely]] {
         result.r0 = 0;
-        result.fault = exec::unreleased_fault(state, state.native.end);
+        result.fault = exec::unreleased_fault(state, &state.code->slots[state.native.end]);
     }
     return result;
 }

@@ -117,9 +117,9 @@ void Emitter::shift(AluOp op, Width width, const Slot& slot, bool is_imm) {
     }
     // The count must be in cl, which is a BPF register.
     as_.mov(kScratch0, x86::rcx);
-    as_.mov(kScratch1, kRegs[slot.dst]);
+    as_.mov(kScratch2, kRegs[slot.dst]);
     as_.mov(x86::rcx, kRegs[slot.src]);
-    const x86::Gp value = sized(kScratch1, width);
+    const x86::Gp value = sized(kScratch2, width);
     if (op == AluOp::Lsh) {
         as_.shl(value, x86::cl);
     } else if (op == AluOp::Rsh) {
@@ -154,6 +154,7 @@ void Emitter::divide(AluOp op, Width width, const Slot& slot, bool is_imm) {
     const bool is_rax = kRegs[slot.dst] == x86::rax;
     const bool is_rdx = kRegs[slot.dst] == x86::rdx;
     if (!is_rax) {
+        store_count();
         as_.mov(kScratch1, x86::rax);
     }
     if (!is_rdx) {
@@ -179,6 +180,7 @@ void Emitter::divide(AluOp op, Width width, const Slot& slot, bool is_imm) {
     }
     if (!is_rax) {
         as_.mov(x86::rax, kScratch1);
+        load_count();
     }
     if (!is_rdx) {
         as_.mov(x86::rdx, kScratch2);

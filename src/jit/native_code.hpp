@@ -40,6 +40,11 @@ class NativeCode {
 
     std::vector<const void*> subprogs; ///< machine code, in the order of Code::subprogs
     std::size_t size = 0;              ///< bytes
+    std::vector<bool> leads;           ///< by slot, and one more: a basic block begins there
+    /// Of checked code, by slot: the reach that a load or store looks at, or that a call's result
+    /// has.
+    std::vector<std::uint8_t> reaches;
+    unsigned reach_count = 0;
 
   private:
     std::shared_ptr<CodeMemory> memory_;

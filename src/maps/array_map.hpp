@@ -27,6 +27,8 @@ class ArrayMap final : public Map {
     [[nodiscard]] std::span<std::byte> memory() noexcept override { return all_; }
     [[nodiscard]] MemoryState memory_state(const void* at, std::size_t size,
                                            const MapUser& user) noexcept override;
+    [[nodiscard]] std::span<std::byte> value_at(const void* at,
+                                                const MapUser& user) noexcept override;
 
   private:
     ArrayMap(const MapSpec& spec, std::uint32_t cpus, std::uint64_t cpu_stride, MapMemory memory);
