@@ -246,7 +246,7 @@ void Emitter::emit_subprog(std::size_t index) {
         if (labels_[at_].isValid()) {
             as_.bind(labels_[at_]);
         }
-        if (leads_[at_]) {
+        if (checks_ && leads_[at_]) {
             begin_block();
         }
         emit(code_.slots[at_]);
@@ -309,9 +309,7 @@ void Emitter::begin_block() {
         ++insns_behind_;
         i += slots_of(code_.slots[i]);
     } while (!leads_[i]);
-    if (checks_) {
-        as_.sub(kInsnsLeft, insns_behind_);
-    }
+    as_.sub(kInsnsLeft, insns_behind_);
 }
 
 void Emitter::emit(const Slot& slot) {
@@ -555,6 +553,9 @@ Expected<void> compile_baseline(exec::Code& code, const std::shared_ptr<CodeMemo
     ErrorKeeper errors;
     holder.init(memory->runtime().environment());
     holder.setErrorHandler(&errors);
+    // Most programs need no more: growing would copy.
+    constexpr std::size_t kBytesPerInsn = 8;
+    (void)holder.reserveBuffer(&holder.textSection()->buffer(), kBytesPerInsn * code.slots.size());
     Emitter emitter(code, holder, cpu);
     emitter.run();
     void* base = nullptr;

@@ -6,6 +6,7 @@
 #include "support/try.hpp"
 
 #include <algorithm>
+#include <cpuid.h>
 
 namespace ebpfvm::jit {
 namespace {
@@ -43,8 +44,18 @@ CodeMemory::CodeMemory() : runtime_(&kDualMapping) {
     }
 }
 
+// Not asmjit::CpuInfo: it asks for everything, and in a virtual machine each question takes 2 us.
 Cpu Cpu::host() {
-    return {.has_bmi2 = asmjit::CpuInfo::host().features().x86().hasBMI2()};
+    static const bool has_bmi2 = [] {
+        unsigned eax = 0;
+        unsigned ebx = 0;
+        unsigned ecx = 0;
+        unsigned edx = 0;
+        constexpr unsigned kExtendedFeatures = 7;
+        return __get_cpuid_count(kExtendedFeatures, 0, &eax, &ebx, &ecx, &edx) != 0 &&
+               (ebx & bit_BMI2) != 0;
+    }();
+    return {.has_bmi2 = has_bmi2};
 }
 
 Expected<std::shared_ptr<CodeMemory>> make_code_memory() {
