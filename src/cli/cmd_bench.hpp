@@ -16,7 +16,8 @@ struct BenchCommand {
     std::string data;
     std::optional<std::string> hex;
     Engine engine = Engine::Baseline;
-    bool is_checked = false;  ///< with run-time checks, for programs that no verifier accepts
+    bool is_checked = false; ///< with run-time checks, for programs that no verifier accepts
+    bool blind_constants = false;
     std::uint64_t repeat = 0; ///< 0: as many runs as fit into 0.2 s
     bool json = false;
 };

@@ -18,6 +18,7 @@ Expected<Executable> load(const DumpCommand& command, Vm& vm, const Object& obje
                vm.load(object, {.mode = command.is_checked ? ExecMode::Checked : ExecMode::Verified,
                                 .engine = command.form == DumpForm::Jited ? Engine::Baseline
                                                                           : Engine::Interp,
+                                .blind_constants = command.blind_constants,
                                 .programs = {program.name}}));
     return module.program(program.name);
 }

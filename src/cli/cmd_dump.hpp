@@ -19,6 +19,7 @@ struct DumpCommand {
     std::string prog;        ///< empty: the first
     std::string type;        ///< of programs whose section says nothing
     bool is_checked = false; ///< as for programs that no verifier has passed
+    bool blind_constants = false;
     bool with_source = false;
     bool with_facts = false;
 };

@@ -81,6 +81,7 @@ Expected<int> run_command(const RunCommand& command, const Style& style) {
     options.programs = {program->name};
     options.mode = command.verify ? ExecMode::Verified : ExecMode::Checked;
     options.engine = command.engine;
+    options.blind_constants = command.blind_constants;
     auto module = vm.load(object, options);
     if (!module && module.error().code == Errc::Rejected) {
         const Style plain(ColorMode::Never);

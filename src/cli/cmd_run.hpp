@@ -28,7 +28,8 @@ struct RunCommand {
     std::uint32_t cpus = 1;
     std::uint64_t map_entries = 16;
     Engine engine = Engine::Interp;
-    bool verify = false; ///< first, to run without checks
+    bool blind_constants = false; ///< in machine code
+    bool verify = false;          ///< first, to run without checks
     bool json = false;
     bool progress = false;
     bool trace = false;

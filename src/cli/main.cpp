@@ -85,6 +85,11 @@ void add_engine(CLI::App& command, Engine& engine) {
         ->type_name("interp|baseline");
 }
 
+void add_blinding(CLI::App& command, bool& blinds) {
+    command.add_flag("--blind-constants", blinds,
+                     "machine code without the constants that the program chose");
+}
+
 Action add_run(CLI::App& app, CLI::App*& command) {
     command = add_command(app, "run", "Run a program on a capture file or on one input",
                           "ebpfvm run xdp_count.bpf.o --pcap traffic.pcap --write passed.pcap");
@@ -96,6 +101,7 @@ Action add_run(CLI::App& app, CLI::App*& command) {
         ->type_name("NAME=VALUE")
         ->allow_extra_args(false);
     add_engine(*command, options->engine);
+    add_blinding(*command, options->blind_constants);
     command->add_flag("--verify", options->verify,
                       "have the verifier judge the program first; run it without checks");
     command->add_option("--budget", options->budget, "stop a run after N insns")
@@ -123,6 +129,7 @@ Action add_bench(CLI::App& app, CLI::App*& command) {
         ->type_name("\"AA BB\"")
         ->excludes(data);
     add_engine(*command, options->engine);
+    add_blinding(*command, options->blind_constants);
     command->add_flag("--checked", options->is_checked,
                       "with run-time checks, instead of verifying it");
     command->add_option("--repeat", options->repeat, "runs; default: as many as fit into 0.2 s")
@@ -159,6 +166,7 @@ Action add_dump(CLI::App& app, CLI::App*& command) {
     add_program(*command, *options);
     auto* checked = command->add_flag("--checked", options->is_checked,
                                       "with the checks for programs that nobody has verified");
+    add_blinding(*command, options->blind_constants);
     command->add_flag("--source", options->with_source, "show source lines");
     command->add_flag("--facts", options->with_facts, "show what the verifier knows at each insn")
         ->excludes(checked);

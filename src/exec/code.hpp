@@ -90,10 +90,11 @@ struct Code {
     std::vector<Region> variables;                 ///< host variables it refers to
     std::deque<ArrayLookup> array_lookups;         ///< slots point into it
     std::shared_ptr<const CtxLayout> ctx;
-    bool needs_cpu = false;       ///< may see per-cpu memory or the CPU's number
-    bool clears_stack = true;     ///< frames must be zero when they are entered
-    bool is_verified = false;     ///< made by resolve_verified(): runs without checks
-    const void* native = nullptr; ///< machine code of its entry, if a JIT has made any
+    bool needs_cpu = false;        ///< may see per-cpu memory or the CPU's number
+    bool clears_stack = true;      ///< frames must be zero when they are entered
+    bool is_verified = false;      ///< made by resolve_verified(): runs without checks
+    bool blinds_constants = false; ///< machine code must not show the program's constants
+    const void* native = nullptr;  ///< machine code of its entry, if a JIT has made any
     /// Machine code of the whole program as a C function of the host's context object; null if it
     /// needs the state of a run (for calls out of it, or checks).
     std::uint64_t (*native_leaf)(void* ctx) = nullptr;

@@ -350,7 +350,7 @@ void Emitter::emit(const Slot& slot) {
     case Op::name##Imm: return store(sizeof(T), slot, true);                                       \
     case Op::name##Reg: return store(sizeof(T), slot, false);
 #define EBPFVM_LDDW(name, ...)                                                                     \
-    case Op::name: return load_imm(kRegs[slot.dst], std::uint64_t(slot.imm));
+    case Op::name: return lddw(Op::name, slot);
 #define EBPFVM_LDPKT(name, code, shape, T, text)                                                   \
     case Op::name: return load_packet(slot, Shape::shape == Shape::LdInd);
 #include "ebpfvm/tables/insn.def"
@@ -558,6 +558,10 @@ Expected<void> compile_baseline(exec::Code& code, const std::shared_ptr<CodeMemo
     (void)holder.reserveBuffer(&holder.textSection()->buffer(), kBytesPerInsn * code.slots.size());
     Emitter emitter(code, holder, cpu);
     emitter.run();
+    if (emitter.lacks_keys()) {
+        return fail(Errc::Unsupported, "no machine code: the host has no random numbers to blind "
+                                       "constants with");
+    }
     void* base = nullptr;
     if (errors.error() == asmjit::kErrorOk) {
         (void)memory->runtime().add(&base, &holder);

@@ -49,13 +49,13 @@ void Emitter::jump(JmpOp op, Width width, const Slot& slot, bool is_imm) {
     const x86::Gp dst = reg(slot.dst, width);
     const auto imm = std::int32_t(slot.imm);
     if (op == JmpOp::Jset) {
-        if (is_imm) {
+        if (shows(is_imm)) {
             as_.test(dst, imm);
         } else {
-            as_.test(dst, reg(slot.src, width));
+            as_.test(dst, source(width, slot, is_imm));
         }
-    } else if (!is_imm) {
-        as_.cmp(dst, reg(slot.src, width));
+    } else if (!shows(is_imm)) {
+        as_.cmp(dst, source(width, slot, is_imm));
     } else if (imm == 0) {
         as_.test(dst, dst);
     } else {

@@ -110,6 +110,9 @@ void Emitter::store(unsigned size, const Slot& slot, bool is_imm) {
 void Emitter::store_value(unsigned size, const x86::Mem& at, const Slot& slot, bool is_imm) {
     if (!is_imm) {
         as_.mov(at, low(kRegs[slot.src], size));
+    } else if (!shows(is_imm)) { // `at` may need kScratch0
+        load_constant(kScratch2, size == 8 ? std::uint64_t(slot.imm) : std::uint32_t(slot.imm));
+        as_.mov(at, low(kScratch2, size));
     } else if (size < 8) {
         const std::uint64_t mask = (std::uint64_t{1} << (8 * size)) - 1;
         as_.mov(at, asmjit::imm(std::uint64_t(slot.imm) & mask));
@@ -284,10 +287,10 @@ void Emitter::ordered_store(unsigned size, const Slot& slot) {
 void Emitter::load_packet(const Slot& slot, bool is_indirect) {
     store_count();
     if (is_indirect) {
-        as_.mov(kScratch1.r32(), kRegs[slot.src].r32());
-        as_.add(kScratch1.r32(), std::int32_t(slot.imm));
+        load_constant(kScratch1, std::uint32_t(slot.imm));
+        as_.add(kScratch1.r32(), kRegs[slot.src].r32());
     } else {
-        as_.mov(kScratch1.r32(), std::int32_t(slot.imm));
+        load_constant(kScratch1, std::uint32_t(slot.imm));
     }
     as_.mov(x86::rdi, kState);
     as_.mov(x86::esi, kScratch1.r32());

@@ -6,6 +6,7 @@
 #include "jit/abi.hpp"
 #include "jit/jit.hpp"
 #include "jit/thunks.hpp"
+#include "support/entropy.hpp"
 
 #include <array>
 #include <functional>
@@ -28,6 +29,8 @@ class Emitter {
     [[nodiscard]] std::span<const asmjit::Label> entries() const { return entries_; }
     /// Where runs and tail calls enter the program.
     [[nodiscard]] const asmjit::Label& run_entry() const { return run_entry_; }
+    /// Constants could not be blinded.
+    [[nodiscard]] bool lacks_keys() const { return keys_.has_failed(); }
     /// See NativeCode.
     [[nodiscard]] const std::vector<bool>& leads() const { return leads_; }
     [[nodiscard]] const std::vector<std::uint8_t>& reaches() const { return reaches_; }
@@ -89,6 +92,10 @@ class Emitter {
     void sign_extend(unsigned bits, isa::Width width, const Slot& slot);
     void swap(unsigned bits, bool swaps, const Slot& slot);
     void load_imm(const x86::Gp& reg, std::uint64_t value);
+    void load_constant(const x86::Gp& reg, std::uint64_t value);
+    void lddw(isa::Op op, const Slot& slot);
+    [[nodiscard]] bool shows(bool is_imm) const { return is_imm && !code_.blinds_constants; }
+    [[nodiscard]] x86::Gp source(isa::Width width, const Slot& slot, bool is_imm);
     [[nodiscard]] x86::Gp reg(unsigned number, isa::Width width) const;
 
     // Memory.
@@ -166,6 +173,7 @@ class Emitter {
     std::array<std::uint8_t, kRegCount> reach_of_{};
     unsigned next_reach_ = 0;
     unsigned reach_count_ = 0;
+    RandomWords keys_; // of blinded constants
     FrameShape frame_;
     std::uint32_t insns_behind_ = 0; // in the current block, the current insn among them
     std::size_t at_ = 0;

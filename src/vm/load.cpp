@@ -182,6 +182,7 @@ class Loader {
         auto code = options_.mode == ExecMode::Verified ? resolve_verified(program, bindings, cost)
                                                         : exec::resolve(program, bindings);
         if (code && options_.engine == Engine::Baseline) {
+            (*code)->blinds_constants = options_.blind_constants;
             TRY(jit::compile_baseline(**code, parts_.code_memory));
         }
         if (!code) {
