@@ -122,6 +122,18 @@ std::string to_text(const Fault& fault) {
     return fmt::format("{}: {}: {}{}", name_of(fault.kind), fault.prog, fault.message, place);
 }
 
+Json stats_json(const RunJob& job, const RunCost& cost) {
+    return job.command.stats ? Json::object().add("runs", cost.runs).add("ns", cost.ns) : Json();
+}
+
+void print_stats(const RunJob& job, const RunCost& cost) {
+    if (job.command.stats) {
+        fmt::print("  {}: {} runs, {} ns, {:.1f} ns per run\n",
+                   job.style.heading("stats of " + job.program.program().name), cost.runs, cost.ns,
+                   cost.ns_per_run());
+    }
+}
+
 void print_maps(const std::vector<MapContent>& contents, const Style& style) {
     for (const MapContent& content : contents) {
         fmt::print("{}", to_text(content, style));

@@ -33,6 +33,7 @@ struct RunCommand {
     bool json = false;
     bool progress = false;
     bool trace = false;
+    bool stats = false;
 };
 
 /// Returns the exit code.

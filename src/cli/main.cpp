@@ -113,6 +113,7 @@ Action add_run(CLI::App& app, CLI::App*& command) {
     command->add_option("--map-entries", options->map_entries, "show N entries of each map")
         ->type_name("N")
         ->capture_default_str();
+    command->add_flag("--stats", options->stats, "show how often the program ran, and how long");
     command->add_flag("--trace", options->trace, "show what bpf_printk prints on stderr");
     command->add_flag("--json", options->json, "print one JSON object");
     return [options](const Style& style) { return run_command(*options, style); };
