@@ -86,11 +86,15 @@ VerifierOptions verifier_options() {
 Expected<std::shared_ptr<exec::Code>> resolve(const Object& object, const Module& module,
                                               ExecMode mode) {
     const Program& program = object.programs().front();
+    const auto& helpers = machine().helpers();
     const exec::Bindings bindings{.ctx = machine().prog_types().find(program.type)->ctx,
                                   .maps = module.maps(),
-                                  .helpers = &machine().helpers(),
+                                  .helpers = &helpers,
                                   .variables = {},
-                                  .externs = {}};
+                                  .externs = {},
+                                  .lookup =
+                                      helpers.find(std::uint32_t(HelperId::map_lookup_elem))->fn,
+                                  .cpus = machine().options().cpus};
     if (mode == ExecMode::Checked) {
         return exec::resolve(program, bindings);
     }

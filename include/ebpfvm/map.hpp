@@ -141,6 +141,9 @@ class Map : public std::enable_shared_from_this<Map> {
     /// May `user.run` access [at, at + size)? `at` need not lie in memory().
     [[nodiscard]] virtual MemoryState memory_state(const void* at, std::size_t size,
                                                    const MapUser& user) noexcept;
+    /// The value that `at` lies in, if `user` may access it; else empty.
+    [[nodiscard]] virtual std::span<std::byte> value_at(const void* at,
+                                                        const MapUser& user) noexcept;
     /// What programs may do with values (from kRdonlyProg and kWronlyProg).
     [[nodiscard]] Access prog_access() const noexcept;
 

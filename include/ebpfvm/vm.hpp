@@ -77,6 +77,9 @@ enum class Engine : std::uint8_t {
 struct LoadOptions {
     ExecMode mode = ExecMode::Checked;
     Engine engine = Engine::Interp;
+    /// Machine code contains no constant that the program chose: each is hidden by a random number
+    /// of its own, so that nobody can smuggle machine code into constants. Costs some speed.
+    bool blind_constants = false;
     /// Only these programs (by name), and those they reach through prog arrays; empty: all.
     std::vector<std::string> programs{};
     /// Maps to use instead of creating them, by name: shared between modules, kept across reloads.

@@ -97,6 +97,7 @@ Expected<int> bench_command(const BenchCommand& command, const Style& style) {
     TRY_ASSIGN(const Module module,
                vm.load(object, {.mode = command.is_checked ? ExecMode::Checked : ExecMode::Verified,
                                 .engine = command.engine,
+                                .blind_constants = command.blind_constants,
                                 .programs = {program->name},
                                 .without_passes = command.without_passes}));
     TRY_ASSIGN(const Executable executable, module.program(program->name));

@@ -18,7 +18,8 @@ struct BenchCommand {
     Engine engine = Engine::Jit;
     std::vector<std::string> without_passes{};
     JitDebug jit_debug{};
-    bool is_checked = false;  ///< with run-time checks, for programs that no verifier accepts
+    bool is_checked = false; ///< with run-time checks, for programs that no verifier accepts
+    bool blind_constants = false;
     std::uint64_t repeat = 0; ///< 0: as many runs as fit into 0.2 s
     bool json = false;
 };

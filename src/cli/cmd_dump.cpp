@@ -20,6 +20,7 @@ Expected<Executable> load(const DumpCommand& command, Vm& vm, const Object& obje
                vm.load(object, {.mode = command.is_checked ? ExecMode::Checked : ExecMode::Verified,
                                 .engine = command.form == DumpForm::Xlated ? Engine::Interp
                                                                            : command.engine,
+                                .blind_constants = command.blind_constants,
                                 .programs = {program.name},
                                 .without_passes = command.without_passes}));
     return module.program(program.name);

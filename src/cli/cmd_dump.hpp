@@ -23,6 +23,7 @@ struct DumpCommand {
     Engine engine = Engine::Jit; ///< of machine code
     std::vector<std::string> without_passes{};
     bool is_checked = false; ///< as for programs that no verifier has passed
+    bool blind_constants = false;
     bool with_source = false;
     bool with_facts = false;
 };

@@ -84,6 +84,7 @@ Expected<int> run_command(const RunCommand& command, const Style& style) {
     options.mode = command.verify ? ExecMode::Verified : ExecMode::Checked;
     options.engine = command.engine;
     options.without_passes = command.without_passes;
+    options.blind_constants = command.blind_constants;
     auto module = vm.load(object, options);
     if (!module && module.error().code == Errc::Rejected) {
         const Style plain(ColorMode::Never);
@@ -122,6 +123,18 @@ std::string to_text(const Fault& fault) {
     const std::string place =
         fault.where ? fmt::format(" (at {}:{})", fault.where->file, fault.where->line) : "";
     return fmt::format("{}: {}: {}{}", name_of(fault.kind), fault.prog, fault.message, place);
+}
+
+Json stats_json(const RunJob& job, const RunCost& cost) {
+    return job.command.stats ? Json::object().add("runs", cost.runs).add("ns", cost.ns) : Json();
+}
+
+void print_stats(const RunJob& job, const RunCost& cost) {
+    if (job.command.stats) {
+        fmt::print("  {}: {} runs, {} ns, {:.1f} ns per run\n",
+                   job.style.heading("stats of " + job.program.program().name), cost.runs, cost.ns,
+                   cost.ns_per_run());
+    }
 }
 
 void print_maps(const std::vector<MapContent>& contents, const Style& style) {

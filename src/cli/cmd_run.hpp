@@ -30,10 +30,12 @@ struct RunCommand {
     Engine engine = Engine::Interp;
     std::vector<std::string> without_passes{};
     JitDebug jit_debug{};
-    bool verify = false; ///< first, to run without checks
+    bool blind_constants = false; ///< in machine code
+    bool verify = false;          ///< first, to run without checks
     bool json = false;
     bool progress = false;
     bool trace = false;
+    bool stats = false;
 };
 
 /// Returns the exit code.

@@ -106,6 +106,11 @@ void add_jit_debug(CLI::App& command, JitDebug& debug) {
         });
 }
 
+void add_blinding(CLI::App& command, bool& blinds) {
+    command.add_flag("--blind-constants", blinds,
+                     "machine code without the constants that the program chose");
+}
+
 Action add_run(CLI::App& app, CLI::App*& command) {
     command = add_command(app, "run", "Run a program on a capture file or on one input",
                           "ebpfvm run xdp_count.bpf.o --pcap traffic.pcap --write passed.pcap");
@@ -119,6 +124,7 @@ Action add_run(CLI::App& app, CLI::App*& command) {
     add_engine(*command, options->engine);
     add_passes(*command, options->without_passes);
     add_jit_debug(*command, options->jit_debug);
+    add_blinding(*command, options->blind_constants);
     command->add_flag("--verify", options->verify,
                       "have the verifier judge the program first; run it without checks");
     command->add_option("--budget", options->budget, "stop a run after N insns")
@@ -130,6 +136,7 @@ Action add_run(CLI::App& app, CLI::App*& command) {
     command->add_option("--map-entries", options->map_entries, "show N entries of each map")
         ->type_name("N")
         ->capture_default_str();
+    command->add_flag("--stats", options->stats, "show how often the program ran, and how long");
     command->add_flag("--trace", options->trace, "show what bpf_printk prints on stderr");
     command->add_flag("--json", options->json, "print one JSON object");
     return [options](const Style& style) { return run_command(*options, style); };
@@ -148,6 +155,7 @@ Action add_bench(CLI::App& app, CLI::App*& command) {
     add_engine(*command, options->engine);
     add_passes(*command, options->without_passes);
     add_jit_debug(*command, options->jit_debug);
+    add_blinding(*command, options->blind_constants);
     command->add_flag("--checked", options->is_checked,
                       "with run-time checks, instead of verifying it");
     command->add_option("--repeat", options->repeat, "runs; default: as many as fit into 0.2 s")
@@ -188,6 +196,7 @@ Action add_dump(CLI::App& app, CLI::App*& command) {
     add_passes(*command, options->without_passes);
     auto* checked = command->add_flag("--checked", options->is_checked,
                                       "with the checks for programs that nobody has verified");
+    add_blinding(*command, options->blind_constants);
     command->add_flag("--source", options->with_source, "show source lines");
     command->add_flag("--facts", options->with_facts, "show what the verifier knows at each insn")
         ->excludes(checked);

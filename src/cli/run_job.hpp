@@ -3,7 +3,7 @@
 
 #include "cli/cmd_run.hpp"
 #include "cli/map_content.hpp"
-#include "cli/packet_slot.hpp"
+#include "cli/packet_batch.hpp"
 
 namespace ebpfvm::cli {
 
@@ -24,6 +24,9 @@ struct RunJob {
 [[nodiscard]] Json to_json(const Fault& fault);
 /// "out-of-bounds: insn 12: ... (at xdp_count.c:31)"
 [[nodiscard]] std::string to_text(const Fault& fault);
+/// What --stats adds, null or nothing without it.
+[[nodiscard]] Json stats_json(const RunJob& job, const RunCost& cost);
+void print_stats(const RunJob& job, const RunCost& cost);
 void print_maps(const std::vector<MapContent>& contents, const Style& style);
 
 } // namespace ebpfvm::cli

@@ -53,6 +53,7 @@ void print_json(const RunJob& job, const Outcome& outcome, const std::vector<Map
         .add("ns_per_run", outcome.cost.ns_per_run())
         .add("insns_executed", result.insns_executed)
         .add("fault", result.fault ? to_json(*result.fault) : Json())
+        .add("stats", stats_json(job, outcome.cost))
         .add("maps", to_json(maps));
     fmt::print("{}\n", to_json(line));
 }
@@ -75,6 +76,7 @@ void print_text(const RunJob& job, const Outcome& outcome, const std::vector<Map
         fmt::print("  time   {:.1f} ns per run, {} runs\n", outcome.cost.ns_per_run(),
                    outcome.cost.runs);
     }
+    print_stats(job, outcome.cost);
     print_maps(maps, style);
 }
 

@@ -136,6 +136,7 @@ void PcapRun::print_json() const {
         .add("packets_per_s", cost_.runs_per_second())
         .add("ns_per_run", cost_.ns_per_run())
         .add("insns_executed", cost_.insns)
+        .add("stats", stats_json(job_, cost_))
         .add("written", writer_ ? Json(written_) : Json())
         .add("pcap_error", read_error_ ? Json(*read_error_) : Json())
         .add("maps", to_json(maps_));
@@ -175,6 +176,7 @@ void PcapRun::print_text() const {
     if (writer_) {
         fmt::print("  {:<18} {:>10}\n", "written", written_);
     }
+    print_stats(job_, cost_);
     print_maps(maps_, job_.style);
 }
 

@@ -37,8 +37,10 @@ struct Callee {
 template <Mode kMode>
 bool call_helper(RunState& state, const Helper& helper, std::uint64_t* r, const Slot* pc,
                  FaultPtr& fault) {
-    std::uint64_t args[kMaxArgs] = {r[1], r[2], r[3], r[4], r[5]};
-    if constexpr (kMode.checks) {
+    std::uint64_t copy[kMaxArgs];
+    std::uint64_t* const args =
+        kMode.checks ? r + 1 : std::copy_n(r + 1, kMaxArgs, copy) - kMaxArgs;
+    if constexpr (kMode.checks) { // nobody reads r1..r5 after that
         if (const auto bad = check_args(state, helper.proto, args)) {
             fault = make_fault(state, pc, bad->kind,
                                fmt::format("{}: {}", helper.proto.name, bad->reason),

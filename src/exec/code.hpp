@@ -24,7 +24,7 @@ inline constexpr std::uint8_t kOpTailCall = isa::kOpCount;
 inline constexpr std::uint8_t kOpPacketLen = isa::kOpCount + 1;
 /// src and'ed with `imm`, stored as `dst` bytes at `off` of the host's context object.
 inline constexpr std::uint8_t kOpStoreWidened = isa::kOpCount + 2;
-/// r0 = element *(u32 *)r2 of the array at `imm`, or null.
+/// r0 = element *(u32 *)r2 of the ArrayLookup at `imm`, or null.
 inline constexpr std::uint8_t kOpArrayLookup = isa::kOpCount + 3;
 inline constexpr unsigned kSlotOpCount = isa::kOpCount + 4;
 
@@ -79,11 +79,12 @@ struct MapRegion {
     Map* map = nullptr;
 };
 
-/// An array map as lookups see it.
+/// An array or per-cpu array as lookups see it.
 struct ArrayLookup {
-    std::uint64_t begin = 0;  ///< address of element 0
-    std::uint32_t count = 0;  ///< elements
-    std::uint32_t stride = 0; ///< bytes from one to the next
+    std::uint64_t begin = 0;      ///< address of element 0, for CPU 0
+    std::uint32_t count = 0;      ///< elements
+    std::uint32_t stride = 0;     ///< bytes from one to the next
+    std::uint32_t cpu_stride = 0; ///< bytes to the next CPU's copy; 0 if there is one copy
 };
 
 /// Immutable and shared between threads. Keeps alive all that its slots point to.
@@ -100,10 +101,11 @@ struct Code {
     std::vector<Region> variables;                 ///< host variables it refers to
     std::deque<ArrayLookup> array_lookups;         ///< slots point into it
     std::shared_ptr<const CtxLayout> ctx;
-    bool needs_cpu = false;       ///< may see per-cpu memory or the CPU's number
-    bool clears_stack = true;     ///< frames must be zero when they are entered
-    bool is_verified = false;     ///< made by resolve_verified(): runs without checks
-    const void* native = nullptr; ///< machine code of its entry, if a JIT has made any
+    bool needs_cpu = false;        ///< may see per-cpu memory or the CPU's number
+    bool clears_stack = true;      ///< frames must be zero when they are entered
+    bool is_verified = false;      ///< made by resolve_verified(): runs without checks
+    bool blinds_constants = false; ///< machine code must not show the program's constants
+    const void* native = nullptr;  ///< machine code of its entry, if a JIT has made any
     /// Machine code of the whole program as a C function of the host's context object; null if it
     /// needs the state of a run (for calls out of it, or checks).
     std::uint64_t (*native_leaf)(void* ctx) = nullptr;
@@ -122,6 +124,7 @@ struct Bindings {
     /// The built-in map_lookup_elem: calls of it need no call where the map is known. Null: they
     /// do.
     HelperFn lookup = nullptr;
+    std::uint32_t cpus = 1; ///< virtual CPUs that runs may be on
 };
 
 /// Decodes and resolves `program`. Errors: those of isa::decode_program(), Errc::Unresolved for a

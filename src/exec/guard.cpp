@@ -59,14 +59,19 @@ std::optional<Verdict> check_map(Map& map, MemoryState memory, Access want) {
     std::unreachable();
 }
 
-std::optional<Verdict> check_maps(RunState& state, std::uint64_t address, std::uint64_t size,
-                                  Access want) {
+// The map in whose memory an address lies.
+Map* map_at(const RunState& state, std::uint64_t address) {
     const auto& regions = state.code->map_regions;
     const auto after = std::ranges::upper_bound(regions, address, {}, &MapRegion::begin);
+    return after != regions.begin() && address < std::prev(after)->end ? std::prev(after)->map
+                                                                       : nullptr;
+}
+
+std::optional<Verdict> check_maps(RunState& state, std::uint64_t address, std::uint64_t size,
+                                  Access want) {
     const void* at = reinterpret_cast<const void*>(address);
-    if (after != regions.begin() && address < std::prev(after)->end) {
-        Map& map = *std::prev(after)->map;
-        return check_map(map, map.memory_state(at, size, state.user_), want);
+    if (Map* map = map_at(state, address)) {
+        return check_map(*map, map->memory_state(at, size, state.user_), want);
     }
     for (const RunState::Entered& entered : state.entered()) {
         Map* inner = nullptr;
@@ -79,12 +84,61 @@ std::optional<Verdict> check_maps(RunState& state, std::uint64_t address, std::u
     return std::nullopt;
 }
 
+// A value of a map that the program names.
+Reachable reachable_value(const RunState& state, std::uint64_t address) {
+    Map* map = map_at(state, address);
+    if (map == nullptr) {
+        return {};
+    }
+    const auto value = map->value_at(reinterpret_cast<const void*>(address), state.user_);
+    const MapType type = map->spec().type;
+    const bool stays = type == MapType::Array || type == MapType::PercpuArray;
+    return {{reinterpret_cast<std::uintptr_t>(value.data()), value.size(), map->prog_access()},
+            stays ? Lasts::Run : Lasts::Call};
+}
+
+Region region_of(const CallContext::Grant& grant) {
+    return {reinterpret_cast<std::uintptr_t>(grant.begin), grant.size, grant.access};
+}
+
+bool overlap(const Region& a, const Region& b) {
+    return a.begin < b.begin + b.size && b.begin < a.begin + a.size;
+}
+
+// All memory of the host's, in the order in which the guard looks at it; `visit` returns true at
+// the last that it wants to see.
+template <class Visit>
+void visit_host_memory(const RunState& state, Visit visit) {
+    if (visit(packet_region(state), Lasts::Packet) || visit(plain_region(state), Lasts::Run)) {
+        return;
+    }
+    for (const CallContext::Grant& grant : state.grants()) {
+        if (visit(region_of(grant), Lasts::Call)) {
+            return;
+        }
+    }
+    for (const Region& region : state.code->variables) {
+        if (visit(region, Lasts::Run)) {
+            return;
+        }
+    }
+}
+
+// Is there memory that the guard looks at before this, and finds some of the same accesses in?
+bool is_overlapped(const RunState& state, const Region& region) {
+    bool is_overlapped = false;
+    visit_host_memory(state, [&](const Region& earlier, Lasts) {
+        const bool is_same = earlier.begin == region.begin && earlier.size == region.size;
+        is_overlapped = !is_same && earlier.begin != 0 && overlap(earlier, region);
+        return is_same || is_overlapped;
+    });
+    return is_overlapped;
+}
+
 std::optional<Verdict> check_handed_out(const RunState& state, std::uint64_t address,
                                         std::uint64_t size, Access want) {
     for (const CallContext::Grant& grant : state.grants()) {
-        const Region region{reinterpret_cast<std::uintptr_t>(grant.begin), grant.size,
-                            grant.access};
-        if (contains(region, address, size)) {
+        if (contains(region_of(grant), address, size)) {
             return denied(grant.access, want, MemoryClass::Helper);
         }
     }
@@ -133,10 +187,8 @@ MemoryClass nearest(const RunState& state, std::uint64_t address) {
 } // namespace
 
 Verdict check_memory(RunState& state, std::uint64_t address, std::uint64_t size, Access access) {
-    for (const Region& region : state.recent()) {
-        if (contains(region, address, size) && allows(region.access, access)) {
-            return {.memory_class = MemoryClass::MapValue};
-        }
+    if (contains(state.recent(), address, size) && allows(state.recent().access, access)) {
+        return {.memory_class = MemoryClass::MapValue};
     }
     if (const auto stack = check_stack(state, address, size)) {
         return *stack;
@@ -155,6 +207,38 @@ Verdict check_memory(RunState& state, std::uint64_t address, std::uint64_t size,
         return *map;
     }
     return {false, FaultKind::OutOfBounds, nearest(state, address), nullptr};
+}
+
+Reachable reachable(const RunState& state, std::uint64_t address, std::uint64_t size) {
+    if (contains(state.recent(), address, size)) {
+        return {state.recent(), Lasts::Call};
+    }
+    for (unsigned frame = 0; frame <= state.depth; ++frame) {
+        const std::uint64_t bottom = state.frame_top(frame) - kStackSize;
+        if (fits(address - bottom, size, kStackSize)) {
+            return {{bottom, kStackSize, Access::ReadWrite},
+                    frame == 0 ? Lasts::Run : Lasts::Frame};
+        }
+    }
+    Reachable found;
+    visit_host_memory(state, [&](const Region& region, Lasts lasts) {
+        const bool is_there = contains(region, address, size);
+        if (is_there) {
+            found = {region, lasts};
+        }
+        return is_there;
+    });
+    if (found.region.size == 0) {
+        found = reachable_value(state, address);
+    }
+    return contains(found.region, address, size) && !is_overlapped(state, found.region)
+               ? found
+               : Reachable{};
+}
+
+Reachable reachable_input(const RunState& state) {
+    return state.packet != nullptr ? Reachable{packet_region(state), Lasts::Packet}
+                                   : Reachable{plain_region(state), Lasts::Run};
 }
 
 Map* find_map(const RunState& state, std::uint64_t address) {

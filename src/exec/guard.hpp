@@ -19,6 +19,19 @@ struct Verdict {
 [[nodiscard]] Verdict check_memory(RunState& state, std::uint64_t address, std::uint64_t size,
                                    Access access);
 
+/// Memory in which all accesses that region.access allows are allowed.
+struct Reachable {
+    Region region{}; ///< empty: no such memory is known
+    Lasts lasts = Lasts::Call;
+};
+
+/// The memory around [address, address + size), found without asking for a right. Where memory of
+/// the host's overlaps, with perhaps other rights, nothing is found.
+[[nodiscard]] Reachable reachable(const RunState& state, std::uint64_t address, std::uint64_t size);
+
+/// What a program reaches first: its packet, or its plain context.
+[[nodiscard]] Reachable reachable_input(const RunState& state);
+
 /// True if the address lies in the window that stands for a context with fields, or near it: no
 /// memory is there, so an access can only mean the context.
 [[nodiscard]] inline bool is_ctx_field(const RunState& state, std::uint64_t address) {

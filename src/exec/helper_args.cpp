@@ -21,12 +21,21 @@ struct Call {
         return {.reason = fmt::format("r{} is {:#x}, must {}", at + 1, args[at], must)};
     }
 
-    std::optional<ArgFault> memory(unsigned at, std::uint64_t size, Access access,
-                                   std::string_view what) const {
-        const Verdict verdict = check_memory(state, args[at], size, access);
-        if (verdict.ok) {
-            return std::nullopt;
+    // Memory that is that part of the map.
+    std::optional<ArgFault> of_map(unsigned at, std::uint32_t MapSpec::*size, Access access,
+                                   std::string_view part) const {
+        if (map == nullptr) {
+            return fault(at, "follow a map");
         }
+        const Verdict verdict = check_memory(state, args[at], map->spec().*size, access);
+        return verdict.ok ? std::nullopt
+                          : std::optional(memory_fault(
+                                at, map->spec().*size, access, verdict,
+                                fmt::format("{} of map \"{}\"", part, map->spec().name)));
+    }
+
+    ArgFault memory_fault(unsigned at, std::uint64_t size, Access access, const Verdict& verdict,
+                          std::string_view what) const {
         const char* right = access == Access::Read ? "readable" : "writable";
         ArgFault result = fault(at, fmt::format("point to {} {} bytes ({})", size, right, what));
         result.memory_class = verdict.memory_class;
@@ -39,16 +48,12 @@ struct Call {
     // Memory whose size is the next argument or fixed by the prototype.
     std::optional<ArgFault> sized_memory(unsigned at, Access access) const {
         const std::uint64_t size = proto.has_size_arg(at) ? args[at + 1] : proto.arg_sizes[at];
-        return size == 0 ? std::nullopt : memory(at, size, access, "memory");
-    }
-
-    std::optional<ArgFault> of_map(unsigned at, std::uint32_t MapSpec::*size, Access access,
-                                   std::string_view what) const {
-        if (map == nullptr) {
-            return fault(at, "follow a map");
+        if (size == 0) {
+            return std::nullopt;
         }
-        return memory(at, map->spec().*size, access,
-                      fmt::format("{} of map \"{}\"", what, map->spec().name));
+        const Verdict verdict = check_memory(state, args[at], size, access);
+        return verdict.ok ? std::nullopt
+                          : std::optional(memory_fault(at, size, access, verdict, "memory"));
     }
 
     std::optional<ArgFault> map_pointer(unsigned at) {

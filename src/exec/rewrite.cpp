@@ -3,6 +3,7 @@
 #include "exec/rewrite.hpp"
 
 #include "isa/disasm.hpp"
+#include "maps/array_map.hpp"
 #include "prog/helper_protos.hpp"
 #include "support/bits.hpp"
 #include "support/try.hpp"
@@ -103,16 +104,23 @@ class Rewriter {
         if (helper.fn != bindings_.lookup || helper.fn == nullptr || !index) {
             return;
         }
-        Map& map = *bindings_.maps[*index];
-        constexpr std::uint32_t kMax = INT32_MAX; // what an immediate holds
-        if (map.spec().type != MapType::Array || map.cpus() != 1 ||
-            std::max(map.spec().max_entries, map.spec().value_size) > kMax - 7) {
+        const Map& map = *bindings_.maps[*index];
+        const bool is_per_cpu = map.spec().type == MapType::PercpuArray;
+        // The map of a smaller Vm lacks copies for some CPUs: its lookups there must fail.
+        if (is_per_cpu ? map.cpus() < bindings_.cpus : map.spec().type != MapType::Array) {
             return;
         }
-        const ArrayLookup& lookup = code_.array_lookups.emplace_back(
-            ArrayLookup{.begin = reinterpret_cast<std::uintptr_t>(map.memory().data()),
-                        .count = map.spec().max_entries,
-                        .stride = round_up(map.spec().value_size, 8U)});
+        const auto& array = static_cast<const maps::ArrayMap&>(map);
+        constexpr std::uint64_t kMax = INT32_MAX; // what an immediate holds
+        if (std::max({std::uint64_t{map.spec().max_entries}, array.stride(), array.cpu_stride()}) >
+            kMax) {
+            return;
+        }
+        const ArrayLookup& lookup = code_.array_lookups.emplace_back(ArrayLookup{
+            .begin = reinterpret_cast<std::uintptr_t>(bindings_.maps[*index]->memory().data()),
+            .count = map.spec().max_entries,
+            .stride = std::uint32_t(array.stride()),
+            .cpu_stride = bindings_.cpus > 1 ? std::uint32_t(array.cpu_stride()) : 0});
         slot().op = kOpArrayLookup;
         slot().imm = std::int64_t(reinterpret_cast<std::uintptr_t>(&lookup));
     }

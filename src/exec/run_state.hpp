@@ -1,7 +1,7 @@
 // All mutable state of one run; lives on the host's stack, nothing in it is allocated.
 #pragma once
 
-#include "exec/code.hpp"
+#include "exec/reach.hpp"
 #include "support/bits.hpp"
 
 #include <array>
@@ -82,10 +82,14 @@ class RunState : public CallContext {
     /// Zeroes the upper `bytes` of the frame: programs must not see what the host's stack held.
     void clear_frame(unsigned frame, std::uint64_t bytes);
 
-    /// Memory proved accessible a moment ago: values from map lookups. Emptied by every other call.
-    void remember(const Region& region) { recent_[recent_next_++ % recent_.size()] = region; }
-    void forget() { recent_ = {}; }
-    [[nodiscard]] const std::array<Region, 4>& recent() const { return recent_; }
+    /// Memory proved accessible a moment ago: the value that a map lookup found. Emptied by every
+    /// other call.
+    void remember(const Region& region) { recent_ = region; }
+    void forget() {
+        recent_ = {};
+        native.reach.forget(packet);
+    }
+    [[nodiscard]] const Region& recent() const { return recent_; }
 
     // What CallContext keeps to itself.
     using CallContext::abort_reason_;
@@ -106,7 +110,8 @@ class RunState : public CallContext {
         std::int64_t insns_left;                   ///< of the budget, where it counts
         std::uint64_t value;                       ///< loaded, or to be stored
         std::array<std::uint64_t, kMaxArgs + 1> r; ///< r0..r5 of a call
-        const Slot* end;                           ///< where a program that is not verified ended
+        std::uint32_t end; ///< slot where a program that is not verified ended
+        ReachTable reach;
         FaultPtr fault;
     };
     Native native;
@@ -115,10 +120,9 @@ class RunState : public CallContext {
     static constexpr unsigned kMaxEntered = 64;
 
     Packet plain_window_{};
-    std::array<Region, 4> recent_{};
+    Region recent_{};
     std::array<Entered, kMaxEntered> entered_; // first entered_count_ are valid
     unsigned entered_count_ = 0;
-    unsigned recent_next_ = 0;
     unsigned kept_count_ = 0;
     alignas(std::shared_ptr<const Code>)
         std::byte kept_[kMaxTailCalls][sizeof(std::shared_ptr<const Code>)];

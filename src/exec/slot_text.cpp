@@ -44,6 +44,11 @@ std::string helper_text(const Slot& slot) {
     return fmt::format("call {}", reinterpret_cast<const Helper*>(slot.imm)->proto.name);
 }
 
+std::string lookup_text(const Code& code, const ArrayLookup& array) {
+    return fmt::format("r0 = element of {}{}", map_at(code, array.begin),
+                       array.cpu_stride != 0 ? ", this CPU's copy" : "");
+}
+
 } // namespace
 
 std::string to_text(const Code& code, std::size_t index) {
@@ -58,8 +63,7 @@ std::string to_text(const Code& code, std::size_t index) {
         return fmt::format("*(u{} *)(host +{}) = r{} & {:#x}", 8 * slot.dst, slot.off, slot.src,
                            std::uint64_t(slot.imm));
     case kOpArrayLookup:
-        return fmt::format("r0 = element of {}",
-                           map_at(code, reinterpret_cast<const ArrayLookup*>(slot.imm)->begin));
+        return lookup_text(code, *reinterpret_cast<const ArrayLookup*>(slot.imm));
     default: // an insn
         break;
     }

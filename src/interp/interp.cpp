@@ -277,7 +277,8 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
         VM_CASE_EXTRA(kOpArrayLookup, op_array_lookup) {
             const auto& array = *reinterpret_cast<const ArrayLookup*>(pc->imm);
             const std::uint64_t key = load_as<std::uint32_t>(r[2]);
-            r[0] = key < array.count ? array.begin + key * array.stride : 0;
+            const std::uint64_t copy = std::uint64_t{state.cpu()} * array.cpu_stride;
+            r[0] = key < array.count ? array.begin + copy + key * array.stride : 0;
             VM_NEXT;
         }
 

@@ -23,6 +23,8 @@ inline constexpr x86::Gp kFirstArg = x86::rdi;
 /// Free between insns.
 inline constexpr x86::Gp kScratch0 = x86::r11;
 inline constexpr x86::Gp kScratch1 = x86::r10;
+/// In checked mode: what is left of the budget. Memory has it wherever C++ runs.
+inline constexpr x86::Gp kInsnsLeft = kScratch1;
 inline constexpr x86::Gp kScratch2 = x86::rdi;
 
 // RunState has no virtual functions and one base: gcc and clang lay it out as a struct.
@@ -32,6 +34,7 @@ namespace offsets {
 using exec::RunState;
 inline constexpr int kCtx = offsetof(RunState, ctx_);
 inline constexpr int kData = offsetof(RunState, data_);
+inline constexpr int kCpu = offsetof(RunState, user_.cpu);
 inline constexpr int kAbortReason = offsetof(RunState, abort_reason_);
 inline constexpr int kCtxAddress = offsetof(RunState, ctx_address);
 inline constexpr int kPlainSize = offsetof(RunState, plain_size);
@@ -45,6 +48,9 @@ inline constexpr int kInsnsLeft = offsetof(RunState, native.insns_left);
 inline constexpr int kValue = offsetof(RunState, native.value);
 inline constexpr int kEnd = offsetof(RunState, native.end);
 inline constexpr int kCallRegs = offsetof(RunState, native.r);
+inline constexpr int kReach = offsetof(RunState, native.reach.of_);
+inline constexpr int kReachedFrames =
+    offsetof(RunState, native.reach.lasting_[std::size_t(exec::Lasts::Frame)]);
 } // namespace offsets
 #pragma GCC diagnostic pop
 

@@ -32,8 +32,12 @@ bool ends_block(const exec::Slot& slot) {
            shape == Shape::Callx;
 }
 
-// Does it call anything outside the program, through a pointer, or by a thunk?
-bool leaves_program(const exec::Slot& slot) {
+// Does it need the state of the run: for calling anything outside the program, through a pointer,
+// or by a thunk, or for the CPU's number?
+bool needs_state(const exec::Slot& slot) {
+    if (slot.op == exec::kOpArrayLookup) {
+        return reinterpret_cast<const exec::ArrayLookup*>(slot.imm)->cpu_stride != 0;
+    }
     if (!is_insn(slot)) {
         return slot.op == exec::kOpTailCall;
     }
@@ -51,8 +55,10 @@ bool names_regs(const exec::Slot& slot) {
 
 Emitter::Emitter(const exec::Code& code, asmjit::CodeHolder& holder, const Cpu& cpu, CodeMap* map)
     : code_(code), as_(&holder), map_(map), stack_(as_, map), checks_(!code.is_verified), cpu_(cpu),
-      labels_(code.slots.size()), leads_(code.slots.size() + 1, false), leave_(as_.newLabel()),
-      rare_call_(as_.newLabel()) {}
+      labels_(code.slots.size()), leads_(code.slots.size() + 1, false),
+      reaches_(checks_ ? code.slots.size() : 0), shared_{as_.newLabel(), as_.newLabel(),
+                                                         as_.newLabel(), as_.newLabel(),
+                                                         as_.newLabel()} {}
 
 void Emitter::run() {
     find_labels();
@@ -62,6 +68,9 @@ void Emitter::run() {
     note(code_.slots.size());
     emit_leaf_entries();
     emit_rare();
+    if (!is_leaf_) {
+        emit_shared();
+    }
     if (map_ != nullptr) {
         map_->end(here());
     }
@@ -69,7 +78,7 @@ void Emitter::run() {
 
 void Emitter::find_labels() {
     const auto& slots = code_.slots;
-    is_leaf_ = !checks_ && std::ranges::none_of(slots, leaves_program);
+    is_leaf_ = !checks_ && std::ranges::none_of(slots, needs_state);
     for (at_ = 0; at_ < slots.size(); at_ += slots_of(slots[at_])) {
         const Slot& slot = slots[at_];
         has_tail_calls_ |= slot.op == exec::kOpTailCall;
@@ -86,6 +95,7 @@ void Emitter::find_labels() {
             calls_entry_ |= target == 0;
         }
     }
+    leads_.back() = true;
     for (const std::uint32_t first : code_.subprogs) {
         leads_[first] = true;
         entries_.push_back(as_.newLabel());
@@ -140,6 +150,7 @@ void Emitter::prologue(bool is_entry) {
         as_.mov(x86::dword_ptr(x86::rsp), exec::kMaxMayGoto);
     }
     if (checks_ && is_entry) { // all but r1, r2 and r10 begin as 0
+        load_count();
         for (const unsigned i : {0U, 3U, 4U, 5U, 6U, 7U, 8U, 9U}) {
             as_.xor_(kRegs[i].r32(), kRegs[i].r32());
         }
@@ -155,6 +166,10 @@ void Emitter::clear_stack() {
     if (bytes >= 16) {
         as_.xorps(x86::xmm0, x86::xmm0);
     }
+    constexpr std::uint32_t kLarge = 256; // a loop has less code
+    if (bytes >= kLarge) {
+        return clear_in_loop(bytes);
+    }
     std::uint32_t done = 0;
     for (; done + 16 <= bytes; done += 16) {
         as_.movups(x86::ptr(kFp, -std::int32_t(done + 16)), x86::xmm0);
@@ -162,6 +177,23 @@ void Emitter::clear_stack() {
     for (; done < bytes; done += 8) {
         as_.mov(x86::qword_ptr(kFp, -std::int32_t(done + 8)), 0);
     }
+}
+
+void Emitter::clear_in_loop(std::uint32_t bytes) {
+    constexpr std::uint32_t kTurn = 64;
+    const std::uint32_t rest = bytes % kTurn;
+    for (std::uint32_t at = 0; at < rest; at += 8) {
+        as_.mov(x86::qword_ptr(kFp, -std::int32_t(at + 8)), 0);
+    }
+    const Label again = as_.newLabel();
+    as_.mov(kScratch0, -std::int64_t(bytes));
+    as_.bind(again);
+    for (std::uint32_t at = 0; at < kTurn; at += 16) {
+        as_.movups(x86::ptr(kFp, kScratch0, 0, std::int32_t(at)), x86::xmm0);
+    }
+    as_.add(kScratch0, kTurn);
+    as_.cmp(kScratch0, -std::int32_t(rest));
+    as_.jne(again);
 }
 
 void Emitter::epilogue() {
@@ -178,6 +210,8 @@ void Emitter::epilogue() {
 void Emitter::emit_subprog(std::size_t index) {
     end_ = index + 1 < code_.subprogs.size() ? code_.subprogs[index + 1] : code_.slots.size();
     frame_ = shape_of(index);
+    is_entry_ = index == 0;
+    std::ranges::fill(reach_of_, kNoReach);
     exit_ = as_.newLabel();
     note(code_.subprogs[index]);
     const Label body = as_.newLabel();
@@ -198,15 +232,60 @@ void Emitter::emit_subprog(std::size_t index) {
         if (labels_[at_].isValid()) {
             as_.bind(labels_[at_]);
         }
-        if (leads_[at_]) {
+        if (checks_ && leads_[at_]) {
             begin_block();
         }
         emit(code_.slots[at_]);
+        if (checks_) {
+            follow_pointers(code_.slots[at_]);
+        }
         --insns_behind_;
     }
     as_.bind(exit_);
+    if (is_entry_) {
+        store_count();
+    }
     epilogue();
     as_.ret();
+}
+
+// Which pointers are likely to point into the same memory: those computed from the same one. It is
+// no more than a guess, so the order of the program will do for the order of execution.
+void Emitter::follow_pointers(const Slot& slot) {
+    if (!is_insn(slot)) {
+        return;
+    }
+    switch (exec::shape_of(slot)) {
+    case Shape::AluReg:
+        if (Op(slot.op) == Op::Mov64Reg) {
+            reach_of_[slot.dst] = reach_of_[slot.src];
+        }
+        return;
+    case Shape::Load:
+    case Shape::Lddw:
+        reach_of_[slot.dst] = kNoReach;
+        return;
+    case Shape::CallHelper:
+    case Shape::CallLocal:
+    case Shape::Callx:
+        std::ranges::fill(std::span(reach_of_).first(kMaxArgs + 1), kNoReach);
+        if (exec::shape_of(slot) == Shape::CallHelper) {
+            reaches_[at_] = std::uint8_t(reach_of(0));
+        }
+        return;
+    default: // no new pointer
+        return;
+    }
+}
+
+// The reach of a register; a new one if it has none.
+unsigned Emitter::reach_of(unsigned reg) {
+    if (reach_of_[reg] == kNoReach) {
+        reach_of_[reg] = std::uint8_t(next_reach_);
+        next_reach_ = (next_reach_ + 1) % exec::ReachTable::kCount;
+        reach_count_ = std::max(reach_count_, reach_of_[reg] + 1U);
+    }
+    return reach_of_[reg];
 }
 
 void Emitter::begin_block() {
@@ -215,10 +294,8 @@ void Emitter::begin_block() {
     do {
         ++insns_behind_;
         i += slots_of(code_.slots[i]);
-    } while (i < end_ && !leads_[i]);
-    if (checks_) {
-        as_.sub(state_field(offsets::kInsnsLeft), insns_behind_);
-    }
+    } while (!leads_[i]);
+    as_.sub(kInsnsLeft, insns_behind_);
 }
 
 void Emitter::emit(const Slot& slot) {
@@ -259,7 +336,7 @@ void Emitter::emit(const Slot& slot) {
     case Op::name##Imm: return store(sizeof(T), slot, true);                                       \
     case Op::name##Reg: return store(sizeof(T), slot, false);
 #define EBPFVM_LDDW(name, ...)                                                                     \
-    case Op::name: return load_imm(kRegs[slot.dst], std::uint64_t(slot.imm));
+    case Op::name: return lddw(Op::name, slot);
 #define EBPFVM_LDPKT(name, code, shape, T, text)                                                   \
     case Op::name: return load_packet(slot, Shape::shape == Shape::LdInd);
 #include "ebpfvm/tables/insn.def"
@@ -323,10 +400,7 @@ void Emitter::emit(const Slot& slot) {
     case Op::Callx:
         return callx(slot);
     case Op::Exit:
-        if (checks_) {
-            as_.mov(kScratch0, address_of(&slot));
-            as_.mov(state_field(offsets::kEnd), kScratch0);
-        }
+        note_end();
         if (at_ + 1 != end_) {
             as_.jmp(exit_);
         }
@@ -372,74 +446,77 @@ void Emitter::emit_leaf_entries() {
 void Emitter::emit_rare() {
     for (const Rare& rare : rare_) {
         begin_cold(rare);
-        emit_rare(rare);
-    }
-    if (!is_leaf_) { // else nothing is rare
-        emit_rare_call();
-        emit_leave();
-    }
-}
-
-void Emitter::emit_rare(const Rare& rare) {
-    as_.bind(rare.begin);
-    if (rare.kind == Rare::Kind::Fail) {
-        as_.add(state_field(offsets::kInsnsLeft), rare.insns_behind);
-        if (rare.thunk != kNoReason) {
-            call_thunk(rare.thunk, *rare.slot);
-        }
-        as_.jmp(leave_);
-        return;
-    }
-    if (rare.kind == Rare::Kind::Store) {
-        if (rare.value.isValid()) {
-            as_.mov(state_field(offsets::kValue), rare.value);
+        as_.bind(rare.begin);
+        as_.mov(kScratch0.r32(), rare.slot);
+        if (rare.back.isValid()) {
+            as_.call(shared_.access);
+            as_.jmp(rare.back);
         } else {
-            as_.mov(kScratch1, rare.slot->imm);
-            as_.mov(state_field(offsets::kValue), kScratch1);
+            as_.mov(kScratch2.r32(), std::uint32_t(rare.why));
+            as_.jmp(shared_.stop);
         }
     }
-    as_.mov(kScratch2, address_of(rare.slot));
-    as_.mov(kScratch1, rare.thunk);
-    as_.call(rare_call_);
-    const Label failed = as_.newLabel();
-    as_.jz(failed);
-    if (rare.kind == Rare::Kind::Load) {
-        as_.mov(kRegs[rare.slot->dst], state_field(offsets::kValue));
-    }
-    as_.jmp(rare.back);
-    as_.bind(failed);
-    as_.add(state_field(offsets::kInsnsLeft), rare.insns_behind);
-    as_.jmp(leave_);
 }
 
-// thunk(state, kScratch0, kScratch2), all registers kept; ZF: it returned false.
-void Emitter::emit_rare_call() {
-    constexpr x86::Gp kKept[] = {x86::rax, x86::rsi, x86::rdx, x86::rcx,
-                                 x86::r8,  x86::r9,  kScratch0};
-    as_.bind(rare_call_);
-    begin_function("ebpfvm_rare_call");
-    for (const x86::Gp& kept : kKept) {
-        stack_.push(kept);
-    }
-    as_.mov(x86::rsi, kScratch0);
-    as_.mov(x86::rdx, kScratch2);
+// They get the slot in kScratch0.
+void Emitter::emit_shared() {
+    begin_leaving("ebpfvm_stop");
+    as_.bind(shared_.stop); // why: kScratch2
+    store_count();
+    as_.mov(x86::edx, kScratch2.r32());
     as_.mov(x86::rdi, kState);
-    as_.call(kScratch1);
-    as_.mov(kScratch2.r32(), x86::eax);
-    for (std::size_t i = std::size(kKept); i-- > 0;) {
-        stack_.pop(kKept[i]);
-    }
-    as_.test(kScratch2.r8(), kScratch2.r8());
-    as_.ret();
-}
-
-void Emitter::emit_leave() {
-    as_.bind(leave_);
-    if (map_ != nullptr) {
-        map_->begin_leaving(here(), "ebpfvm_leave");
-    }
+    as_.mov(x86::esi, kScratch0.r32());
+    call_address(address_of(stop_run));
+    begin_leaving("ebpfvm_leave");
+    as_.bind(shared_.leave);
     as_.mov(x86::rsp, state_field(offsets::kStackPointer));
     stack_.resume(CodeMap::kReturnAddress);
+    as_.ret();
+    if (!checks_) {
+        return;
+    }
+    begin_function("ebpfvm_access");
+    as_.bind(shared_.access);
+    store_count();
+    for (unsigned i = kRegCount; i-- > 0;) {
+        stack_.push(kRegs[i]);
+    }
+    as_.mov(x86::rdi, kState);
+    as_.mov(x86::esi, kScratch0.r32());
+    as_.mov(x86::rdx, x86::rsp);
+    call_address(address_of(access_memory));
+    as_.test(x86::al, x86::al);
+    as_.jz(shared_.leave);
+    for (const x86::Gp& reg : kRegs) {
+        stack_.pop(reg);
+    }
+    load_count();
+    as_.ret();
+
+    begin_function("ebpfvm_call_helper");
+    as_.bind(shared_.call);
+    store_count();
+    save_call_regs(kMaxArgs);
+    stack_.grow(8);
+    as_.mov(x86::rdi, kState);
+    as_.mov(x86::esi, kScratch0.r32());
+    call_address(address_of(call_helper_checked));
+    as_.test(x86::al, x86::al);
+    as_.jz(shared_.leave);
+    stack_.shrink(8);
+    as_.mov(kRegs[0], state_field(offsets::kCallRegs));
+    clear_call_regs();
+    load_count();
+    as_.ret();
+
+    begin_function("ebpfvm_forget_frames");
+    as_.bind(shared_.forget_frames);
+    store_count();
+    stack_.push(kRegs[0]);
+    as_.mov(x86::rdi, kState);
+    call_address(address_of(forget_frames));
+    stack_.pop(kRegs[0]);
+    load_count();
     as_.ret();
 }
 
@@ -447,6 +524,12 @@ void Emitter::emit_leave() {
 void Emitter::begin_function(const char* name) {
     if (map_ != nullptr) {
         map_->begin(here(), name);
+    }
+}
+
+void Emitter::begin_leaving(const char* name) {
+    if (map_ != nullptr) {
+        map_->begin_leaving(here(), name);
     }
 }
 
@@ -465,7 +548,7 @@ void Emitter::begin_cold(const Rare& rare) {
     if (map_ == nullptr) {
         return;
     }
-    const auto slot = std::uint32_t(rare.slot - code_.slots.data());
+    const std::uint32_t slot = rare.slot;
     const auto behind = std::ranges::upper_bound(code_.subprogs, slot);
     const auto index = std::size_t(behind - code_.subprogs.begin() - 1);
     if (index != cold_subprog_) {
@@ -498,10 +581,22 @@ Expected<std::vector<SlotCode>> list_baseline(const exec::Code& code, const Cpu&
 Expected<void> compile_baseline(exec::Code& code, const std::shared_ptr<CodeMemory>& memory,
                                 const Cpu& cpu) {
     Assembling assembling(*memory);
-    Emitter emitter(code, assembling.holder(), cpu, assembling.map());
+    // Most programs need no more: growing would copy.
+    constexpr std::size_t kBytesPerInsn = 8;
+    asmjit::CodeHolder& holder = assembling.holder();
+    (void)holder.reserveBuffer(&holder.textSection()->buffer(), kBytesPerInsn * code.slots.size());
+    Emitter emitter(code, holder, cpu, assembling.map());
     emitter.run();
-    return assembling.install(code, memory, emitter.entries(), emitter.run_entry(),
-                              emitter.leaf_entry());
+    if (emitter.lacks_keys()) {
+        return fail(Errc::Unsupported, "no machine code: the host has no random numbers to blind "
+                                       "constants with");
+    }
+    TRY_ASSIGN(const auto native, assembling.install(code, memory, emitter.entries(),
+                                                     emitter.run_entry(), emitter.leaf_entry()));
+    native->leads = emitter.leads();
+    native->reaches = emitter.reaches();
+    native->reach_count = emitter.reach_count();
+    return {};
 }
 
 } // namespace ebpfvm::jit

@@ -3,9 +3,11 @@
 #include "jit/abi.hpp"
 #include "jit/native_code.hpp"
 #include "jit/stack_writer.hpp"
+#include "jit/thunks.hpp"
 #include "support/try.hpp"
 
 #include <algorithm>
+#include <cpuid.h>
 
 namespace ebpfvm::jit {
 namespace {
@@ -59,8 +61,18 @@ Expected<void> CodeMemory::install(PlacedCode& code, asmjit::CodeHolder& holder,
     return {};
 }
 
+// Not asmjit::CpuInfo: it asks for everything, and in a virtual machine each question takes 2 us.
 Cpu Cpu::host() {
-    return {.has_bmi2 = asmjit::CpuInfo::host().features().x86().hasBMI2()};
+    static const bool has_bmi2 = [] {
+        unsigned eax = 0;
+        unsigned ebx = 0;
+        unsigned ecx = 0;
+        unsigned edx = 0;
+        constexpr unsigned kExtendedFeatures = 7;
+        return __get_cpuid_count(kExtendedFeatures, 0, &eax, &ebx, &ecx, &edx) != 0 &&
+               (ebx & bit_BMI2) != 0;
+    }();
+    return {.has_bmi2 = has_bmi2};
 }
 
 Expected<std::shared_ptr<CodeMemory>> make_code_memory(const JitDebug& debug) {
@@ -78,6 +90,9 @@ RunResult run(const exec::Code& code, const exec::RunInput& input) {
     exec::RunState state(code, input);
     const std::uint64_t budget = std::min<std::uint64_t>(input.insn_budget, INT64_MAX);
     state.native.insns_left = std::int64_t(budget);
+    if (!code.is_verified) {
+        reach_input(state);
+    }
     RunResult result;
     result.r0 =
         native_of(code).memory().enter()(&state, code.native, state.ctx_address, state.plain_size,
@@ -91,7 +106,7 @@ RunResult run(const exec::Code& code, const exec::RunInput& input) {
         result.fault = std::move(state.native.fault);
     } else if (held) [[unlikely]] {
         result.r0 = 0;
-        result.fault = exec::unreleased_fault(state, state.native.end);
+        result.fault = exec::unreleased_fault(state, &state.code->slots[state.native.end]);
     }
     return result;
 }

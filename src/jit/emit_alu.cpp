@@ -30,6 +30,46 @@ void Emitter::load_imm(const x86::Gp& reg, std::uint64_t value) {
     }
 }
 
+// A constant that the program chose. If it must not be seen, two others are: it is their xor.
+void Emitter::load_constant(const x86::Gp& reg, std::uint64_t value) {
+    if (!code_.blinds_constants) {
+        return load_imm(reg, value);
+    }
+    const std::uint64_t key = keys_.next();
+    const bool is_signed = value == std::uint64_t(std::int64_t(std::int32_t(value)));
+    if (value > 0xffff'ffff && !is_signed) {
+        as_.mov(reg.r64(), value ^ key);
+        as_.mov(kScratch0, key);
+        as_.xor_(reg.r64(), kScratch0);
+        return;
+    }
+    as_.mov(reg.r32(), std::uint32_t(value ^ key));
+    as_.xor_(reg.r32(), std::uint32_t(key));
+    if (value > 0xffff'ffff) {
+        as_.movsxd(reg.r64(), reg.r32());
+    }
+}
+
+// Addresses that were put in for maps and functions are not the program's choice.
+void Emitter::lddw(isa::Op op, const Slot& slot) {
+    const auto value = std::uint64_t(slot.imm);
+    if (op == isa::Op::LddwImm64) {
+        load_constant(kRegs[slot.dst], value);
+    } else {
+        load_imm(kRegs[slot.dst], value);
+    }
+}
+
+// The register that holds the right operand: kScratch0 for a constant.
+x86::Gp Emitter::source(Width width, const Slot& slot, bool is_imm) {
+    if (!is_imm) {
+        return reg(slot.src, width);
+    }
+    load_constant(kScratch0,
+                  width == Width::W64 ? std::uint64_t(slot.imm) : std::uint32_t(slot.imm));
+    return sized(kScratch0, width);
+}
+
 void Emitter::alu(AluOp op, Width width, const Slot& slot, bool is_imm) {
     switch (op) {
     case AluOp::Add:
@@ -62,26 +102,26 @@ void Emitter::alu(AluOp op, Width width, const Slot& slot, bool is_imm) {
 // What x86 has an insn for.
 void Emitter::alu_insn(asmjit::InstId id, Width width, const Slot& slot, bool is_imm) {
     const x86::Gp dst = reg(slot.dst, width);
-    if (is_imm) {
+    if (shows(is_imm)) {
         as_.emit(id, dst, asmjit::imm(std::int32_t(slot.imm)));
     } else {
-        as_.emit(id, dst, reg(slot.src, width));
+        as_.emit(id, dst, source(width, slot, is_imm));
     }
 }
 
 void Emitter::multiply(Width width, const Slot& slot, bool is_imm) {
     const x86::Gp dst = reg(slot.dst, width);
-    if (is_imm) {
+    if (shows(is_imm)) {
         as_.imul(dst, dst, std::int32_t(slot.imm));
     } else {
-        as_.imul(dst, reg(slot.src, width));
+        as_.imul(dst, source(width, slot, is_imm));
     }
 }
 
 void Emitter::move(Width width, const Slot& slot, bool is_imm) {
     if (is_imm) {
-        load_imm(kRegs[slot.dst],
-                 width == Width::W64 ? std::uint64_t(slot.imm) : std::uint32_t(slot.imm));
+        load_constant(kRegs[slot.dst],
+                      width == Width::W64 ? std::uint64_t(slot.imm) : std::uint32_t(slot.imm));
     } else if (width == Width::W32 || slot.dst != slot.src) {
         as_.mov(reg(slot.dst, width), reg(slot.src, width));
     }
@@ -90,7 +130,7 @@ void Emitter::move(Width width, const Slot& slot, bool is_imm) {
 void Emitter::shift(AluOp op, Width width, const Slot& slot, bool is_imm) {
     const x86::Gp dst = reg(slot.dst, width);
     const unsigned mask = width == Width::W64 ? 63 : 31;
-    if (is_imm) {
+    if (shows(is_imm)) {
         const unsigned count = unsigned(slot.imm) & mask;
         if (op == AluOp::Lsh) {
             as_.shl(dst, count);
@@ -105,7 +145,7 @@ void Emitter::shift(AluOp op, Width width, const Slot& slot, bool is_imm) {
         return;
     }
     if (cpu_.has_bmi2) {
-        const x86::Gp src = reg(slot.src, width);
+        const x86::Gp src = source(width, slot, is_imm);
         if (op == AluOp::Lsh) {
             as_.shlx(dst, dst, src);
         } else if (op == AluOp::Rsh) {
@@ -117,9 +157,13 @@ void Emitter::shift(AluOp op, Width width, const Slot& slot, bool is_imm) {
     }
     // The count must be in cl, which is a BPF register.
     as_.mov(kScratch0, x86::rcx);
-    as_.mov(kScratch1, kRegs[slot.dst]);
-    as_.mov(x86::rcx, kRegs[slot.src]);
-    const x86::Gp value = sized(kScratch1, width);
+    as_.mov(kScratch2, kRegs[slot.dst]);
+    if (is_imm) {
+        load_constant(x86::rcx, std::uint64_t(slot.imm) & mask);
+    } else {
+        as_.mov(x86::rcx, kRegs[slot.src]);
+    }
+    const x86::Gp value = sized(kScratch2, width);
     if (op == AluOp::Lsh) {
         as_.shl(value, x86::cl);
     } else if (op == AluOp::Rsh) {
@@ -136,8 +180,10 @@ void Emitter::divide(AluOp op, Width width, const Slot& slot, bool is_imm) {
     const bool wants_quotient = op == AluOp::Div || op == AluOp::Sdiv;
     const x86::Gp dst = reg(slot.dst, width);
     const x86::Gp divisor = sized(kScratch0, width);
-    if (is_imm) {
+    if (shows(is_imm)) {
         as_.mov(divisor, std::int32_t(slot.imm)); // sign extends
+    } else if (is_imm) {
+        (void)source(width, slot, is_imm);
     } else {
         as_.mov(divisor, reg(slot.src, width));
     }
@@ -154,6 +200,7 @@ void Emitter::divide(AluOp op, Width width, const Slot& slot, bool is_imm) {
     const bool is_rax = kRegs[slot.dst] == x86::rax;
     const bool is_rdx = kRegs[slot.dst] == x86::rdx;
     if (!is_rax) {
+        store_count();
         as_.mov(kScratch1, x86::rax);
     }
     if (!is_rdx) {
@@ -179,6 +226,7 @@ void Emitter::divide(AluOp op, Width width, const Slot& slot, bool is_imm) {
     }
     if (!is_rax) {
         as_.mov(x86::rax, kScratch1);
+        load_count();
     }
     if (!is_rdx) {
         as_.mov(x86::rdx, kScratch2);

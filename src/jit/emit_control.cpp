@@ -49,13 +49,13 @@ void Emitter::jump(JmpOp op, Width width, const Slot& slot, bool is_imm) {
     const x86::Gp dst = reg(slot.dst, width);
     const auto imm = std::int32_t(slot.imm);
     if (op == JmpOp::Jset) {
-        if (is_imm) {
+        if (shows(is_imm)) {
             as_.test(dst, imm);
         } else {
-            as_.test(dst, reg(slot.src, width));
+            as_.test(dst, source(width, slot, is_imm));
         }
-    } else if (!is_imm) {
-        as_.cmp(dst, reg(slot.src, width));
+    } else if (!shows(is_imm)) {
+        as_.cmp(dst, source(width, slot, is_imm));
     } else if (imm == 0) {
         as_.test(dst, dst);
     } else {
@@ -78,9 +78,9 @@ void Emitter::jump_to(const Slot& slot) {
         as_.jmp(target_of(slot));
         return;
     }
-    as_.cmp(state_field(offsets::kInsnsLeft), 0);
+    as_.test(kInsnsLeft, kInsnsLeft);
     as_.jg(target_of(slot));
-    as_.jmp(fail_with(address_of(fail_budget)));
+    stop_here(Stop::Budget);
 }
 
 void Emitter::may_goto(const Slot& slot) {
@@ -105,12 +105,37 @@ void Emitter::call_thunk(std::uint64_t thunk, const Slot& slot) {
     call_address(thunk);
 }
 
-// Ends the run; `thunk` says why, unless null. An insn that used up the budget was executed.
-asmjit::Label Emitter::fail_with(std::uint64_t thunk) {
+// Where the run ends.
+asmjit::Label Emitter::stop_for(Stop why) {
     const Label label = as_.newLabel();
-    const std::uint32_t behind = insns_behind_ - (thunk == address_of(fail_budget) ? 1 : 0);
-    rare_.push_back({label, Label(), &code_.slots[at_], Rare::Kind::Fail, thunk, behind});
+    rare_.push_back({label, Label(), std::uint32_t(at_), why});
     return label;
+}
+
+void Emitter::stop_here(Stop why) {
+    as_.mov(kScratch0.r32(), std::uint32_t(at_));
+    as_.mov(kScratch2.r32(), std::uint32_t(why));
+    as_.jmp(shared_.stop);
+}
+
+// Where a program that is not verified ended, for the fault of a reference that it kept.
+void Emitter::note_end() {
+    if (checks_ && is_entry_) {
+        as_.mov(state_field(offsets::kEnd, 4), std::uint32_t(at_));
+    }
+}
+
+// Around what does not keep kInsnsLeft; only in checked mode.
+void Emitter::store_count() {
+    if (checks_) {
+        as_.mov(state_field(offsets::kInsnsLeft), kInsnsLeft);
+    }
+}
+
+void Emitter::load_count() {
+    if (checks_) {
+        as_.mov(kInsnsLeft, state_field(offsets::kInsnsLeft));
+    }
 }
 
 // r0..r5, as far as asked, to where C++ functions find them.
@@ -128,15 +153,17 @@ void Emitter::clear_call_regs() {
 
 void Emitter::call_helper(const Slot& slot) {
     const auto& helper = *reinterpret_cast<const Helper*>(slot.imm);
-    if (checks_ || !code_.maps_of_maps.empty()) {
+    if (checks_) {
+        as_.mov(kScratch0.r32(), std::uint32_t(at_));
+        as_.call(shared_.call);
+        return;
+    }
+    if (!code_.maps_of_maps.empty()) {
         save_call_regs(kMaxArgs);
-        call_thunk(checks_ ? address_of(call_helper_checked) : address_of(jit::call_helper), slot);
+        call_thunk(address_of(jit::call_helper), slot);
         as_.test(x86::al, x86::al);
-        as_.jz(fail_with(kNoReason));
+        as_.jz(stop_for(Stop::Faulted));
         as_.mov(kRegs[0], state_field(offsets::kCallRegs));
-        if (checks_) {
-            clear_call_regs();
-        }
         return;
     }
     for (unsigned i = 0; i < kMaxArgs; ++i) {
@@ -160,7 +187,7 @@ void Emitter::call_helper(const Slot& slot) {
     as_.mov(kFirstArg, kState);
     call_address(address_of(helper.fn));
     as_.cmp(state_field(offsets::kAbortReason), 0);
-    as_.jne(fail_with(address_of(fail_abort)));
+    as_.jne(stop_for(Stop::Abort));
 }
 
 // Before a call of a subprogram.
@@ -171,10 +198,10 @@ void Emitter::enter_call() {
     as_.mov(kScratch0.r32(), state_field(offsets::kTailCalls, 4));
     as_.add(kScratch0.r32(), exec::kMaxFrames - 1);
     as_.cmp(state_field(offsets::kDepth, 4), kScratch0.r32());
-    as_.jae(fail_with(address_of(fail_depth)));
+    as_.jae(stop_for(Stop::Depth));
     as_.inc(state_field(offsets::kDepth, 4));
-    as_.cmp(state_field(offsets::kInsnsLeft), 0);
-    as_.jle(fail_with(address_of(fail_budget)));
+    as_.test(kInsnsLeft, kInsnsLeft);
+    as_.jle(stop_for(Stop::Budget));
 }
 
 void Emitter::leave_call() {
@@ -183,14 +210,21 @@ void Emitter::leave_call() {
         as_.mov(x86::rsi, address_of(&code_));
         as_.cmp(state_field(offsets::kCode), x86::rsi);
         as_.je(is_same);
+        store_count();
         as_.mov(state_field(offsets::kValue), x86::rax);
         as_.mov(x86::rdi, kState);
         call_address(address_of(return_to));
         as_.mov(x86::rax, state_field(offsets::kValue));
+        load_count();
         as_.bind(is_same);
     }
     if (checks_) {
+        const Label none = as_.newLabel();
         as_.dec(state_field(offsets::kDepth, 4));
+        as_.cmp(state_field(offsets::kReachedFrames, 4), 0);
+        as_.je(none);
+        as_.call(shared_.forget_frames);
+        as_.bind(none);
         clear_call_regs();
     }
 }
@@ -206,9 +240,11 @@ void Emitter::call_local(const Slot& slot) {
 void Emitter::callx(const Slot& slot) {
     save_call_regs(kMaxArgs);
     as_.mov(x86::rdx, kRegs[slot.dst]);
+    store_count();
     call_thunk(address_of(resolve_callx), slot);
+    load_count();
     as_.test(x86::rax, x86::rax);
-    as_.jz(fail_with(kNoReason));
+    as_.jz(stop_for(Stop::Faulted));
     const Label was_helper = as_.newLabel();
     const Label done = as_.newLabel();
     as_.cmp(x86::rax, 1);
@@ -228,11 +264,13 @@ void Emitter::callx(const Slot& slot) {
 
 void Emitter::tail_call(const Slot& slot) {
     save_call_regs(3);
+    store_count();
     call_thunk(address_of(jit::tail_call), slot);
+    load_count();
     const Label none = as_.newLabel();
     if (checks_) {
         as_.test(x86::rax, x86::rax);
-        as_.jz(fail_with(kNoReason));
+        as_.jz(stop_for(Stop::Faulted));
     }
     as_.cmp(x86::rax, 1);
     as_.je(none);

@@ -1,5 +1,5 @@
-// Loads, stores and atomic operations. In checked mode the current frame and the packet are checked
-// inline; everything else goes through a C++ function.
+// Loads, stores and atomic operations. In checked mode each register knows the memory that it
+// pointed into when it was last used; what goes elsewhere goes through a C++ function.
 #include "jit/emitter.hpp"
 #include "jit/thunks.hpp"
 
@@ -36,38 +36,51 @@ x86::Mem Emitter::host_field(unsigned base, std::int32_t off, unsigned size) {
     return x86::ptr(kScratch0, off, size);
 }
 
-void Emitter::check_window(unsigned base, std::int32_t off, unsigned size, const Label& rare) {
-    const Label ok = as_.newLabel();
-    as_.lea(kScratch0, x86::ptr(kRegs[base], off));
-    as_.mov(kScratch2, kFp);
-    as_.sub(kScratch2, kScratch0);
-    as_.sub(kScratch2, size); // what is left of the frame above the access
-    as_.cmp(kScratch2, exec::kStackSize - size);
-    as_.jbe(ok);
-    as_.mov(kScratch2, state_field(offsets::kWindow));
-    as_.cmp(kScratch0, x86::ptr(kScratch2, offsetof(Packet, data_meta), 8));
-    as_.jb(rare);
-    as_.mov(kScratch2, x86::ptr(kScratch2, offsetof(Packet, data_end), 8));
-    as_.sub(kScratch2, kScratch0);
-    as_.jb(rare);
-    as_.cmp(kScratch2, size);
-    as_.jb(rare);
-    as_.bind(ok);
+// Is it in the current frame for sure? Programs cannot write r10.
+bool Emitter::is_in_frame(unsigned base, std::int32_t off, unsigned size) const {
+    return base == kFramePointer && off >= -std::int32_t(exec::kStackSize) &&
+           off <= -std::int32_t(size);
+}
+
+// Jumps to `rare` if the address in kScratch2 is outside of what `base` reached.
+void Emitter::check_reach(unsigned base, unsigned size, Access access, const Label& rare) {
+    const unsigned at = reach_of(base);
+    reaches_[at_] = std::uint8_t(at);
+    const std::size_t reach = std::size_t(offsets::kReach) + at * sizeof(exec::Reach);
+    const std::size_t starts =
+        access == Access::Read ? offsetof(exec::Reach, loads) : offsetof(exec::Reach, stores);
+    as_.sub(kScratch2, state_field(int(reach + offsetof(exec::Reach, begin))));
+    as_.cmp(kScratch2, state_field(int(reach + starts) + 8 * std::countr_zero(size)));
+    as_.jae(rare);
+}
+
+// Where a load or store goes. What is not known inline to be allowed, C++ does, and goes on at
+// `back`.
+x86::Mem Emitter::checked_address(unsigned base, const Slot& slot, unsigned size, Access access,
+                                  const Label& back) {
+    const x86::Mem at = x86::ptr(kRegs[base], slot.off, size);
+    if (is_in_frame(base, slot.off, size)) {
+        return at;
+    }
+    const Label rare = as_.newLabel();
+    rare_.push_back({rare, back, std::uint32_t(at_), Stop::Faulted});
+    if (base == kFramePointer) { // another frame, if anything
+        as_.jmp(rare);
+        return at;
+    }
+    if (slot.off == 0) {
+        as_.mov(kScratch2, kRegs[base]);
+    } else {
+        as_.lea(kScratch2, at);
+    }
+    check_reach(base, size, access, rare);
+    return at;
 }
 
 void Emitter::load(unsigned size, bool sign_extends, const Slot& slot) {
-    x86::Mem at;
-    Label back;
-    if (checks_) {
-        const Label rare = as_.newLabel();
-        back = as_.newLabel();
-        check_window(slot.src, slot.off, size, rare);
-        rare_.push_back(
-            {rare, back, &slot, Rare::Kind::Load, address_of(load_elsewhere), insns_behind_});
-        at = x86::ptr(kScratch0, 0, size);
-    } else {
-        at = plain_address(slot.src, slot.off, size);
-    }
+    const Label back = checks_ ? as_.newLabel() : Label();
+    const x86::Mem at = checks_ ? checked_address(slot.src, slot, size, Access::Read, back)
+                                : plain_address(slot.src, slot.off, size);
     const x86::Gp dst = kRegs[slot.dst];
     if (sign_extends) {
         if (size == 4) {
@@ -89,33 +102,32 @@ void Emitter::store(unsigned size, const Slot& slot, bool is_imm) {
     if (!checks_) {
         return store_value(size, plain_address(slot.dst, slot.off, size), slot, is_imm);
     }
-    const Label rare = as_.newLabel();
     const Label back = as_.newLabel();
-    check_window(slot.dst, slot.off, size, rare);
-    rare_.push_back({rare, back, &slot, Rare::Kind::Store, address_of(store_elsewhere),
-                     insns_behind_, is_imm ? x86::Gp() : kRegs[slot.src]});
-    store_value(size, x86::ptr(kScratch0, 0, size), slot, is_imm);
+    store_value(size, checked_address(slot.dst, slot, size, Access::Write, back), slot, is_imm);
     as_.bind(back);
 }
 
 void Emitter::store_value(unsigned size, const x86::Mem& at, const Slot& slot, bool is_imm) {
     if (!is_imm) {
         as_.mov(at, low(kRegs[slot.src], size));
+    } else if (!shows(is_imm)) { // `at` may need kScratch0
+        load_constant(kScratch2, size == 8 ? std::uint64_t(slot.imm) : std::uint32_t(slot.imm));
+        as_.mov(at, low(kScratch2, size));
     } else if (size < 8) {
         const std::uint64_t mask = (std::uint64_t{1} << (8 * size)) - 1;
         as_.mov(at, asmjit::imm(std::uint64_t(slot.imm) & mask));
     } else if (slot.imm == std::int32_t(slot.imm)) {
         as_.mov(at, asmjit::imm(slot.imm));
     } else {
-        as_.mov(kScratch1, slot.imm);
-        as_.mov(at, kScratch1);
+        as_.mov(kScratch2, slot.imm);
+        as_.mov(at, kScratch2);
     }
 }
 
 void Emitter::store_widened(const Slot& slot) {
-    as_.mov(kScratch1, slot.imm);
-    as_.and_(kScratch1, kRegs[slot.src]);
-    as_.mov(host_field(exec::kHostCtxReg, slot.off, slot.dst), low(kScratch1, slot.dst));
+    as_.mov(kScratch2, slot.imm);
+    as_.and_(kScratch2, kRegs[slot.src]);
+    as_.mov(host_field(exec::kHostCtxReg, slot.off, slot.dst), low(kScratch2, slot.dst));
 }
 
 void Emitter::packet_len(const Slot& slot) {
@@ -131,6 +143,14 @@ void Emitter::packet_len(const Slot& slot) {
     }
 }
 
+void Emitter::scale(const x86::Gp& reg, std::uint32_t factor) {
+    if (std::has_single_bit(factor)) {
+        as_.shl(reg, std::countr_zero(factor));
+    } else {
+        as_.imul(reg, reg, factor);
+    }
+}
+
 void Emitter::array_lookup(const Slot& slot) {
     const auto& array = *reinterpret_cast<const exec::ArrayLookup*>(slot.imm);
     const Label none = as_.newLabel();
@@ -138,13 +158,14 @@ void Emitter::array_lookup(const Slot& slot) {
     as_.mov(x86::eax, x86::dword_ptr(kRegs[2]));
     as_.cmp(x86::eax, array.count);
     as_.jae(none);
-    if (std::has_single_bit(array.stride)) {
-        as_.shl(x86::rax, std::countr_zero(array.stride));
-    } else {
-        as_.imul(x86::rax, x86::rax, array.stride);
-    }
+    scale(x86::rax, array.stride);
     as_.mov(kScratch0, array.begin);
     as_.add(x86::rax, kScratch0);
+    if (array.cpu_stride != 0) {
+        as_.mov(kScratch0.r32(), state_field(offsets::kCpu, 4));
+        scale(kScratch0, array.cpu_stride);
+        as_.add(x86::rax, kScratch0);
+    }
     as_.jmp(done);
     as_.bind(none);
     as_.xor_(x86::eax, x86::eax);
@@ -152,24 +173,29 @@ void Emitter::array_lookup(const Slot& slot) {
 }
 
 // The memory that an atomic operation works on; in checked mode it has been checked.
-x86::Mem Emitter::atomic_address(unsigned base, unsigned size, const Slot& slot) {
-    if (!checks_) {
-        return x86::ptr(kRegs[base], slot.off, size);
+x86::Mem Emitter::atomic_address(unsigned base, unsigned size, Access access, const Slot& slot) {
+    const x86::Mem at = x86::ptr(kRegs[base], slot.off, size);
+    const bool is_aligned = slot.off % std::int32_t(size) == 0; // if the base is
+    if (!checks_ || (is_in_frame(base, slot.off, size) && is_aligned)) {
+        return at;
     }
     const Label rare = as_.newLabel();
     const Label back = as_.newLabel();
-    as_.lea(kScratch0, x86::ptr(kRegs[base], slot.off));
-    as_.test(kScratch0, size - 1);
-    as_.jnz(rare);
-    check_window(base, slot.off, size, rare);
+    rare_.push_back({rare, back, std::uint32_t(at_), Stop::Faulted});
+    if (base == kFramePointer) {
+        as_.jmp(rare);
+    } else {
+        as_.lea(kScratch2, at);
+        as_.test(kScratch2, size - 1);
+        as_.jnz(rare);
+        check_reach(base, size, access, rare);
+    }
     as_.bind(back);
-    rare_.push_back(
-        {rare, back, &slot, Rare::Kind::Atomic, address_of(check_atomic), insns_behind_});
-    return x86::ptr(kScratch0, 0, size);
+    return at;
 }
 
 void Emitter::atomic(AluOp op, Width width, const Slot& slot) {
-    const x86::Mem at = atomic_address(slot.dst, bytes(width), slot);
+    const x86::Mem at = atomic_address(slot.dst, bytes(width), Access::ReadWrite, slot);
     const x86::Gp src = reg(slot.src, width);
     as_.lock();
     switch (op) {
@@ -190,7 +216,7 @@ void Emitter::atomic(AluOp op, Width width, const Slot& slot) {
 
 // src = old value; memory = old value op src.
 void Emitter::fetch(AluOp op, Width width, const Slot& slot) {
-    x86::Mem at = atomic_address(slot.dst, bytes(width), slot);
+    x86::Mem at = atomic_address(slot.dst, bytes(width), Access::ReadWrite, slot);
     const x86::Gp src = reg(slot.src, width);
     if (op == AluOp::Add) {
         as_.lock();
@@ -199,11 +225,10 @@ void Emitter::fetch(AluOp op, Width width, const Slot& slot) {
     }
     // cmpxchg wants the old value in rax, which is r0: perhaps the address, perhaps src.
     const Label again = as_.newLabel();
-    if (!checks_) {
-        as_.lea(kScratch0, at);
-        at = x86::ptr(kScratch0, 0, bytes(width));
-    }
+    as_.lea(kScratch0, at);
+    at = x86::ptr(kScratch0, 0, bytes(width));
     const bool is_rax = kRegs[slot.src] == x86::rax;
+    store_count();
     as_.mov(kScratch1, x86::rax); // r0, or src itself
     const x86::Gp operand = is_rax ? low(kScratch1, bytes(width)) : src;
     const x86::Gp old = low(x86::rax, bytes(width));
@@ -226,16 +251,17 @@ void Emitter::fetch(AluOp op, Width width, const Slot& slot) {
         as_.mov(src, old);
         as_.mov(x86::rax, kScratch1);
     }
+    load_count();
 }
 
 void Emitter::exchange(Width width, const Slot& slot) {
-    const x86::Mem at = atomic_address(slot.dst, bytes(width), slot);
+    const x86::Mem at = atomic_address(slot.dst, bytes(width), Access::ReadWrite, slot);
     as_.xchg(at, reg(slot.src, width)); // locks by itself
 }
 
 // r0 = old value; memory = src if the old value was r0.
 void Emitter::compare_exchange(Width width, const Slot& slot) {
-    const x86::Mem at = atomic_address(slot.dst, bytes(width), slot);
+    const x86::Mem at = atomic_address(slot.dst, bytes(width), Access::ReadWrite, slot);
     const x86::Gp old = low(x86::rax, bytes(width));
     as_.lock();
     as_.cmpxchg(at, reg(slot.src, width), old);
@@ -246,7 +272,7 @@ void Emitter::compare_exchange(Width width, const Slot& slot) {
 
 // x86 loads acquire and stores release by themselves.
 void Emitter::ordered_load(unsigned size, const Slot& slot) {
-    const x86::Mem at = atomic_address(slot.src, size, slot);
+    const x86::Mem at = atomic_address(slot.src, size, Access::Read, slot);
     if (size < 4) {
         as_.movzx(kRegs[slot.dst].r32(), at);
     } else {
@@ -255,34 +281,31 @@ void Emitter::ordered_load(unsigned size, const Slot& slot) {
 }
 
 void Emitter::ordered_store(unsigned size, const Slot& slot) {
-    as_.mov(atomic_address(slot.dst, size, slot), low(kRegs[slot.src], size));
+    as_.mov(atomic_address(slot.dst, size, Access::Write, slot), low(kRegs[slot.src], size));
 }
 
 void Emitter::load_packet(const Slot& slot, bool is_indirect) {
+    store_count();
     if (is_indirect) {
-        as_.mov(kScratch1.r32(), kRegs[slot.src].r32());
-        as_.add(kScratch1.r32(), std::int32_t(slot.imm));
+        load_constant(kScratch1, std::uint32_t(slot.imm));
+        as_.add(kScratch1.r32(), kRegs[slot.src].r32());
     } else {
-        as_.mov(kScratch1.r32(), std::int32_t(slot.imm));
+        load_constant(kScratch1, std::uint32_t(slot.imm));
     }
     as_.mov(x86::rdi, kState);
     as_.mov(x86::esi, kScratch1.r32());
     as_.mov(x86::rdx, address_of(&slot));
     as_.mov(x86::rcx, kRegs[6]);
     call_address(address_of(jit::load_packet));
+    load_count();
     const Label ok = as_.newLabel();
     as_.cmp(x86::al, std::uint8_t(PacketLoad::Ok));
     as_.je(ok);
     if (checks_) {
-        const Label outside = as_.newLabel();
         as_.test(x86::al, x86::al);
-        as_.jnz(outside);
-        as_.add(state_field(offsets::kInsnsLeft), insns_behind_);
-        as_.jmp(leave_);
-        as_.bind(outside);
-        as_.mov(kScratch0, address_of(&slot));
-        as_.mov(state_field(offsets::kEnd), kScratch0);
-        as_.add(state_field(offsets::kInsnsLeft), insns_behind_ - 1);
+        as_.jz(stop_for(Stop::Faulted));
+        note_end();
+        as_.add(kInsnsLeft, insns_behind_ - 1);
     }
     as_.xor_(x86::eax, x86::eax);
     as_.jmp(exit_);

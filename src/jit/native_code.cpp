@@ -15,9 +15,11 @@ void Assembling::ErrorKeeper::handleError(asmjit::Error error, const char*, asmj
     }
 }
 
-Expected<void> Assembling::install(exec::Code& code, std::shared_ptr<CodeMemory> memory,
-                                   std::span<const asmjit::Label> subprogs,
-                                   const asmjit::Label& run, const asmjit::Label& leaf) {
+Expected<std::shared_ptr<NativeCode>> Assembling::install(exec::Code& code,
+                                                          std::shared_ptr<CodeMemory> memory,
+                                                          std::span<const asmjit::Label> subprogs,
+                                                          const asmjit::Label& run,
+                                                          const asmjit::Label& leaf) {
     if (errors_.first != asmjit::kErrorOk) {
         return fail(Errc::LimitExceeded, "no machine code: {}",
                     asmjit::DebugUtils::errorAsString(errors_.first));
@@ -32,8 +34,8 @@ Expected<void> Assembling::install(exec::Code& code, std::shared_ptr<CodeMemory>
     }
     code.native = place_of(run);
     code.native_leaf = reinterpret_cast<std::uint64_t (*)(void*)>(std::uintptr_t(place_of(leaf)));
-    code.native_owner = std::move(native);
-    return {};
+    code.native_owner = native;
+    return native;
 }
 
 Listing::Listing() {

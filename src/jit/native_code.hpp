@@ -79,6 +79,11 @@ class NativeCode {
 
     PlacedCode code{};
     std::vector<const void*> subprogs{}; ///< machine code, in the order of Code::subprogs
+    std::vector<bool> leads{};           ///< by slot, and one more: a basic block begins there
+    /// Of checked code, by slot: the reach that a load or store looks at, or that a call's result
+    /// has.
+    std::vector<std::uint8_t> reaches{};
+    unsigned reach_count = 0;
 };
 
 /// From an assembler to memory that can be executed.
@@ -93,9 +98,10 @@ class Assembling {
     [[nodiscard]] CodeMap* map() { return wants_map_ ? &map_ : nullptr; }
     /// Sets code.native and what belongs to it. `leaf` may be invalid, and so may `subprogs` that
     /// nothing calls. Errors: those of CodeMemory::install().
-    [[nodiscard]] Expected<void> install(exec::Code& code, std::shared_ptr<CodeMemory> memory,
-                                         std::span<const asmjit::Label> subprogs,
-                                         const asmjit::Label& run, const asmjit::Label& leaf);
+    [[nodiscard]] Expected<std::shared_ptr<NativeCode>>
+    install(exec::Code& code, std::shared_ptr<CodeMemory> memory,
+            std::span<const asmjit::Label> subprogs, const asmjit::Label& run,
+            const asmjit::Label& leaf);
 
   private:
     class ErrorKeeper : public asmjit::ErrorHandler {

@@ -6,12 +6,13 @@
 
 namespace ebpfvm::jit {
 
-/// A load or store that is neither to the current frame nor to the packet; the value is
-/// native.value.
-bool load_elsewhere(exec::RunState& state, std::uint64_t address, const exec::Slot* slot);
-bool store_elsewhere(exec::RunState& state, std::uint64_t address, const exec::Slot* slot);
-/// May the atomic operation of this slot access `address`?
-bool check_atomic(exec::RunState& state, std::uint64_t address, const exec::Slot* slot);
+/// Before a program's first access: registers are likely to point to its packet or context.
+void reach_input(exec::RunState& state);
+/// A load or store that is outside of what its register reached before, done here; or the check
+/// before an atomic operation. `r` is r0..r10.
+bool access_memory(exec::RunState& state, std::uint32_t slot, std::uint64_t* r);
+/// A function returned, and a register had reached into its frame.
+void forget_frames(exec::RunState& state);
 
 enum class PacketLoad : std::uint8_t { Fault, Outside, Ok };
 /// LD_ABS and LD_IND; `r6` is what the program has there.
@@ -19,7 +20,7 @@ PacketLoad load_packet(exec::RunState& state, std::int32_t offset, const exec::S
                        std::uint64_t r6);
 
 /// Calls the helper of the slot with native.r; the first checks its arguments.
-bool call_helper_checked(exec::RunState& state, const exec::Slot* slot);
+bool call_helper_checked(exec::RunState& state, std::uint32_t slot);
 bool call_helper(exec::RunState& state, const exec::Slot* slot);
 
 /// What a callx of `target` goes to: machine code, or 1 if it was a helper, which has been called.
@@ -32,9 +33,14 @@ const void* tail_call(exec::RunState& state, const exec::Slot* slot);
 /// A call has returned from the program that ran in the callee's place to this one.
 void return_to(exec::RunState& state, const exec::Code* code);
 
-/// The function called has asked for the end of the run.
-bool fail_abort(exec::RunState& state, const exec::Slot* slot);
-bool fail_depth(exec::RunState& state, const exec::Slot* slot);
-bool fail_budget(exec::RunState& state, const exec::Slot* slot);
+/// Why a run ends before its program does.
+enum class Stop : std::uint8_t {
+    Faulted, ///< native.fault says it
+    Abort,   ///< the function called has asked for it
+    Depth,
+    Budget,
+};
+/// Sets the fault and counts the insns of a run that ends at this slot.
+void stop_run(exec::RunState& state, std::uint32_t slot, Stop why);
 
 } // namespace ebpfvm::jit

@@ -89,17 +89,26 @@ int ArrayMap::get_next_key(const void* key, void* next) noexcept {
 
 MemoryState ArrayMap::memory_state(const void* at, std::size_t size, const MapUser& user) noexcept {
     const auto address = reinterpret_cast<std::uintptr_t>(at);
-    const std::uint64_t off = address - reinterpret_cast<std::uintptr_t>(all_.data());
-    if (off >= all_.size()) {
+    if (address - reinterpret_cast<std::uintptr_t>(all_.data()) >= all_.size()) {
         return MemoryState::NotMine;
     }
-    // Before this cpu's block it wraps to an index that is far too high; after it, it is too high
-    // as well.
-    const std::uint64_t in_block = off - user.cpu * cpu_stride_;
-    const std::uint64_t index = by_stride_.quotient(in_block);
-    return index < spec().max_entries && fits(in_block - index * stride_, size, spec().value_size)
+    const std::span<std::byte> value = value_at(at, user);
+    return fits(address - reinterpret_cast<std::uintptr_t>(value.data()), size, value.size())
                ? MemoryState::Ok
                : MemoryState::OutOfBounds;
+}
+
+std::span<std::byte> ArrayMap::value_at(const void* at, const MapUser& user) noexcept {
+    // Before this cpu's block it wraps to an index that is far too high; after it, it is too high
+    // as well.
+    const std::uint64_t off = reinterpret_cast<std::uintptr_t>(at) -
+                              reinterpret_cast<std::uintptr_t>(all_.data()) -
+                              user.cpu * cpu_stride_;
+    const std::uint64_t index = by_stride_.quotient(off);
+    if (index >= spec().max_entries || off - index * stride_ >= spec().value_size) {
+        return {};
+    }
+    return all_.subspan(user.cpu * cpu_stride_ + index * stride_, spec().value_size);
 }
 
 int next_index(const void* key, void* next, std::uint32_t max_entries) noexcept {

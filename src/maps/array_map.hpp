@@ -20,9 +20,15 @@ class ArrayMap final : public Map {
     int get_next_key(const void* key, void* next) noexcept override;
 
     [[nodiscard]] std::uint32_t cpus() const noexcept override { return cpus_; }
+    /// Bytes from a value to the next one.
+    [[nodiscard]] std::uint64_t stride() const noexcept { return stride_; }
+    /// Bytes from a value to its copy for the next cpu; 0 in a plain array.
+    [[nodiscard]] std::uint64_t cpu_stride() const noexcept { return cpu_stride_; }
     [[nodiscard]] std::span<std::byte> memory() noexcept override { return all_; }
     [[nodiscard]] MemoryState memory_state(const void* at, std::size_t size,
                                            const MapUser& user) noexcept override;
+    [[nodiscard]] std::span<std::byte> value_at(const void* at,
+                                                const MapUser& user) noexcept override;
 
   private:
     ArrayMap(const MapSpec& spec, std::uint32_t cpus, std::uint64_t cpu_stride, MapMemory memory);
@@ -31,7 +37,7 @@ class ArrayMap final : public Map {
     std::span<std::byte> all_;
     std::uint32_t cpus_;
     std::uint64_t stride_;
-    std::uint64_t cpu_stride_; // from a value to its copy for the next cpu; 0 in a plain array
+    std::uint64_t cpu_stride_;
     Divider by_stride_;
 };
 

@@ -63,18 +63,37 @@ MemoryState ElementPool::memory_state(const void* at, std::size_t size,
     if (address - reinterpret_cast<std::uintptr_t>(memory_.data()) >= memory_.size()) {
         return MemoryState::NotMine;
     }
-    // Before the first value, or in the copy for an earlier cpu, this wraps to a number that is far
-    // too high; the copy for a later cpu begins above count_ as well.
-    const std::uint64_t off = address - reinterpret_cast<std::uintptr_t>(value(0, user.cpu));
-    const std::uint64_t number = by_value_stride_.quotient(off);
-    if (number == kNoElement || number > count_ ||
-        !fits(off - number * value_stride_, size, value_size_)) {
+    const std::uint32_t number = number_at(at, user);
+    const auto begin = reinterpret_cast<std::uintptr_t>(value(number, user.cpu));
+    if (number == kNoElement || !fits(address - begin, size, value_size_)) {
         return MemoryState::OutOfBounds;
     }
-    const std::uintptr_t state = load_acquire(element(std::uint32_t(number)).state);
-    const bool is_stale =
-        state == element_state::kNeverUsed || state == reinterpret_cast<std::uintptr_t>(user.run);
-    return is_stale ? MemoryState::Stale : MemoryState::Ok;
+    return is_stale(number, user) ? MemoryState::Stale : MemoryState::Ok;
+}
+
+std::span<std::byte> ElementPool::value_at(const void* at, const MapUser& user) const noexcept {
+    const std::uint32_t number = number_at(at, user);
+    if (number == kNoElement || is_stale(number, user)) {
+        return {};
+    }
+    return {value(number, user.cpu), value_size_};
+}
+
+// The element whose value `at` lies in; kNoElement if there is none.
+std::uint32_t ElementPool::number_at(const void* at, const MapUser& user) const {
+    // Before the first value, or in the copy for an earlier cpu, this wraps to a number that is far
+    // too high; the copy for a later cpu begins above count_ as well.
+    const std::uint64_t off =
+        reinterpret_cast<std::uintptr_t>(at) - reinterpret_cast<std::uintptr_t>(value(0, user.cpu));
+    const std::uint64_t number = by_value_stride_.quotient(off);
+    return number <= count_ && off - number * value_stride_ < value_size_ ? std::uint32_t(number)
+                                                                          : kNoElement;
+}
+
+bool ElementPool::is_stale(std::uint32_t number, const MapUser& user) const {
+    const std::uintptr_t state = load_acquire(element(number).state);
+    return state == element_state::kNeverUsed ||
+           state == reinterpret_cast<std::uintptr_t>(user.run);
 }
 
 } // namespace ebpfvm::maps

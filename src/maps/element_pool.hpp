@@ -81,8 +81,12 @@ class ElementPool {
     [[nodiscard]] std::span<std::byte> memory() const { return memory_; }
     [[nodiscard]] MemoryState memory_state(const void* at, std::size_t size,
                                            const MapUser& user) const noexcept;
+    [[nodiscard]] std::span<std::byte> value_at(const void* at, const MapUser& user) const noexcept;
 
   private:
+    [[nodiscard]] std::uint32_t number_at(const void* at, const MapUser& user) const;
+    [[nodiscard]] bool is_stale(std::uint32_t number, const MapUser& user) const;
+
     std::byte* elements_; // element 0, which nobody uses
     std::byte* values_;   // its value for cpu 0
     std::uint64_t element_stride_;

@@ -44,6 +44,10 @@ class HashMap final : public Map {
                                            const MapUser& user) noexcept override {
         return pool_.memory_state(at, size, user);
     }
+    [[nodiscard]] std::span<std::byte> value_at(const void* at,
+                                                const MapUser& user) noexcept override {
+        return pool_.value_at(at, user);
+    }
 
   private:
     static constexpr std::uint32_t kMaxScan = 128;

@@ -59,6 +59,10 @@ MemoryState Map::memory_state(const void*, std::size_t, const MapUser&) noexcept
     return MemoryState::NotMine;
 }
 
+std::span<std::byte> Map::value_at(const void*, const MapUser&) noexcept {
+    return {};
+}
+
 Access Map::prog_access() const noexcept {
     if ((spec_.flags & map_flags::kRdonlyProg) != 0) {
         return Access::Read;

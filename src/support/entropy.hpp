@@ -1,7 +1,9 @@
-// Random bits from the host, for seeds.
+// Random bits from the host.
 #pragma once
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <unistd.h>
 
@@ -16,5 +18,24 @@ namespace ebpfvm {
     }
     return seed;
 }
+
+/// Words that nobody can guess, fetched some at a time.
+class RandomWords {
+  public:
+    [[nodiscard]] std::uint64_t next() noexcept {
+        if (left_ == 0) {
+            has_failed_ |= ::getentropy(words_.data(), sizeof(words_)) != 0;
+            left_ = words_.size();
+        }
+        return words_[--left_];
+    }
+    /// The host has no such source: what next() returned is worth nothing.
+    [[nodiscard]] bool has_failed() const noexcept { return has_failed_; }
+
+  private:
+    std::array<std::uint64_t, 32> words_{}; // getentropy() gives 256 bytes at most
+    std::size_t left_ = 0;
+    bool has_failed_ = false;
+};
 
 } // namespace ebpfvm

@@ -176,7 +176,8 @@ class Loader {
                                       .helpers = &parts_.helpers,
                                       .variables = variables_,
                                       .externs = object().externs(),
-                                      .lookup = builtin_lookup()};
+                                      .lookup = builtin_lookup(),
+                                      .cpus = parts_.map_options.cpus};
         LoadCost cost;
         const std::uint64_t start = monotonic_ns();
         auto code = options_.mode == ExecMode::Verified ? resolve_verified(program, bindings, cost)
@@ -198,6 +199,7 @@ class Loader {
 
     // The engine that the program gets.
     Expected<Engine> make_native(exec::Code& code) {
+        code.blinds_constants = options_.blind_constants;
         if (options_.engine == Engine::Jit) {
             TRY_ASSIGN(const bool is_done,
                        jit::compile_optimised(code, parts_.code_memory, passes_));

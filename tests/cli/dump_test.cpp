@@ -34,6 +34,23 @@ TEST(Dump, JitedShowsMachineCodeInsnByInsn) {
     EXPECT_CONTAINS(output.out, "behind the program\n");
 }
 
+TEST(Dump, BlindedConstantsAreNotShown) {
+    if (!EBPFVM_HAS_JIT) {
+        GTEST_SKIP() << "no JIT in this build";
+    }
+    const TempDir dir;
+    const auto program = dir.file("constant.bin", bytecode("r0 = 0x1234567\nexit\n"));
+    const auto machine_code = [&](std::vector<std::string> options) {
+        options.insert(options.begin(), {"dump", "jited", program});
+        const std::string text = ebpfvm_command(options).out;
+        return text.substr(text.find("0: ") + std::string("0: r0 = 0x1234567").size());
+    };
+    EXPECT_CONTAINS(machine_code({}), "1234567");
+    const std::string blinded = machine_code({"--blind-constants"});
+    EXPECT_EQ(blinded.find("1234567"), std::string::npos) << blinded;
+    EXPECT_CONTAINS(blinded, "xor eax");
+}
+
 TEST(Dump, RefusesWhatItCannotShow) {
     const TempDir dir;
     const std::string unsafe =

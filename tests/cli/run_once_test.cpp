@@ -30,7 +30,19 @@ TEST(RunOnce, JsonHasAllKeys) {
         output.out,
         R"("type":"unspec","engine":"interp","mode":"checked","retval":42,"verdict":null,)");
     EXPECT_CONTAINS(output.out, R"("runs":1,"ns_per_run":)");
-    EXPECT_CONTAINS(output.out, R"("insns_executed":4,"fault":null,"maps":[]})");
+    EXPECT_CONTAINS(output.out, R"("insns_executed":4,"fault":null,"stats":null,"maps":[]})");
+}
+
+TEST(RunOnce, StatsCountRuns) {
+    const TempDir dir;
+    const auto sum = dir.file("sum.bin", bytecode(kSumOfFirstTwo));
+    const std::vector<std::string> run = {"run", sum, "--hex", "0228", "--repeat", "5", "--stats"};
+    const std::string text = ebpfvm_command(run).out;
+    EXPECT_CONTAINS(text, ": 5 runs, ");
+    EXPECT_CONTAINS(text, " ns per run");
+    std::vector<std::string> json = run;
+    json.push_back("--json");
+    EXPECT_CONTAINS(ebpfvm_command(json).out, R"("stats":{"runs":5,"ns":)");
 }
 
 TEST(RunOnce, VerifiedProgramsRunWithoutChecks) {

@@ -29,6 +29,9 @@ TEST(RunPcap, CountsVerdicts) {
     EXPECT_CONTAINS(text.out, "XDP_PASS                    2\n");
     EXPECT_CONTAINS(text.out, "unknown                     1\n");
     EXPECT_FALSE(contains(text.out, "XDP_TX"));
+    EXPECT_CONTAINS(
+        ebpfvm_command({"run", program, "--type", "xdp", "--pcap", pcap, "--stats"}).out,
+        ": 4 runs, ");
     const Output json = ebpfvm_command({"run", program, "--type", "xdp", "--pcap", pcap, "--json"});
     EXPECT_CONTAINS(json.out, R"("packets":4,"verdicts":{"XDP_ABORTED":0,"XDP_DROP":1,)"
                               R"("XDP_PASS":2,"XDP_TX":0,"XDP_REDIRECT":0,"unknown":1},)"

@@ -35,6 +35,10 @@ TEST(Baseline, NoMemoryIsWritableAndExecutable) {
     EXPECT_GT(executable, 0U);
 }
 
+TEST(Baseline, KnowsTheCpu) {
+    EXPECT_EQ(jit::Cpu::host().has_bmi2, asmjit::CpuInfo::host().features().x86().hasBMI2());
+}
+
 TEST(Baseline, MachineCodeGoesWithItsProgram) {
     const auto memory = jit::make_code_memory().value();
     const auto used = [&] { return memory->runtime().allocator()->statistics().usedSize(); };

@@ -41,9 +41,11 @@ class Engines {
     }
 
     std::shared_ptr<exec::Code> compile(const std::vector<Insn>& insns, bool trusts,
-                                        const jit::Cpu& cpu = jit::Cpu::host()) const {
+                                        const jit::Cpu& cpu = jit::Cpu::host(),
+                                        bool blinds = false) const {
         auto code = resolve(insns);
         code->is_verified = trusts;
+        code->blinds_constants = blinds;
         const auto done = jit::compile_baseline(*code, memory_, cpu);
         EXPECT_TRUE(done) << to_string(done.error());
         return code;
@@ -127,6 +129,13 @@ TEST(Engines, AgreeOnRandomPrograms) {
         if (seed % 4 == 0) {
             const Outcome old = engines.outcome(*engines.compile(insns, false, old_cpu), jit::run);
             ASSERT_EQ(old, expected) << "seed " << seed << ", without BMI2\n" << text_of(insns);
+        }
+        if (seed % 4 == 1) {
+            const bool trusts = seed % 8 == 1;
+            const auto cpu = seed % 16 < 8 ? jit::Cpu::host() : old_cpu;
+            Outcome blind = engines.outcome(*engines.compile(insns, trusts, cpu, true), jit::run);
+            blind.insns = trusts ? expected.insns : blind.insns;
+            ASSERT_EQ(blind, expected) << "seed " << seed << ", blinded\n" << text_of(insns);
         }
     }
 }

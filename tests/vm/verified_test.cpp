@@ -274,6 +274,47 @@ TEST_P(Verified, FindsElementsOfArrays) {
     }
 }
 
+MapSpec array_per_cpu() {
+    MapSpec spec = array_of_three();
+    spec.type = MapType::PercpuArray;
+    return spec;
+}
+
+TEST_P(Verified, FindsTheCopiesOfItsCpuInPerCpuArrays) {
+    constexpr std::uint32_t kCpus = 4;
+    Vm vm({.cpus = kCpus});
+    const Module module = must(vm.load(object_of(kLookup, ProgType::Xdp, {array_per_cpu()}),
+                                       {.mode = ExecMode::Verified, .engine = engine()}));
+    for (std::uint32_t i = 0; i < 3 * kCpus; ++i) {
+        const std::uint32_t key = i % 3;
+        const std::array<std::uint32_t, 3> value{i + 100, 0, 0};
+        ASSERT_TRUE(must(module.map("three"))
+                        ->write(std::as_bytes(std::span(&key, 1)), std::as_bytes(std::span(value)),
+                                0, i / 3));
+    }
+    for (std::uint32_t i = 0; i < 3 * kCpus; ++i) {
+        PacketBuffer buffer;
+        buffer.packet.data[0] = std::byte(i % 3);
+        XdpCtx ctx = xdp_of(buffer);
+        const RunResult result = module.programs().front().run(ctx, {.cpu = std::int32_t(i / 3)});
+        EXPECT_EQ(result.r0, 100 + i) << "cpu " << i / 3;
+    }
+}
+
+// Of a Vm with fewer CPUs than this one.
+TEST_P(Verified, FindsNothingInAPerCpuArrayWithoutACopyForItsCpu) {
+    const auto small = must(create_map(array_per_cpu(), {.cpus = 1}));
+    Vm vm({.cpus = 2});
+    const Module module =
+        must(vm.load(object_of(kLookup, ProgType::Xdp, {array_per_cpu()}),
+                     {.mode = ExecMode::Verified, .engine = engine(), .maps = {{"three", small}}}));
+    PacketBuffer buffer;
+    buffer.packet.data[0] = std::byte{0};
+    XdpCtx ctx = xdp_of(buffer);
+    EXPECT_EQ(module.programs().front().run(ctx, {.cpu = 0}).r0, 0U);
+    EXPECT_EQ(module.programs().front().run(ctx, {.cpu = 1}).r0, 7U);
+}
+
 TEST_P(Verified, CallsTheLookupThatTheHostHasPutInPlace) {
     Vm vm({.cpus = 1});
     Helper mine = *vm.helpers().find(1);

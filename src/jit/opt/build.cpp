@@ -137,6 +137,9 @@ struct ProgramShape {
         if (slot.op == exec::kOpTailCall) {
             needs_state = true;
             subprog.can_inline = false;
+        } else if (slot.op == exec::kOpArrayLookup) {
+            const auto& array = *reinterpret_cast<const exec::ArrayLookup*>(slot.imm);
+            needs_state |= array.cpu_stride != 0;
         }
         if (!exec::is_insn(slot)) {
             return;
@@ -635,13 +638,18 @@ class Builder {
     void array_lookup(const exec::Slot& slot) {
         const auto& array = *reinterpret_cast<const exec::ArrayLookup*>(slot.imm);
         const ValueId index = load(4, false, 2, 0);
-        const ValueId offset =
-            emit(Kind::Mul, Width::W64, index, constant(std::int64_t(array.stride)));
+        ValueId offset = emit(Kind::Mul, Width::W64, index, constant(std::int64_t(array.stride)));
         const BlockId found = fn_.add_block();
         const BlockId missing = fn_.add_block();
         const BlockId behind = fn_.add_block();
         branch(Cond::Ult, Width::W32, index, constant(std::int64_t(array.count)), found, missing);
         start_block(found);
+        if (array.cpu_stride != 0) {
+            const ValueId cpu = state_field(offsets::kCpu, 4);
+            offset =
+                emit(Kind::Add, Width::W64, offset,
+                     emit(Kind::Mul, Width::W64, cpu, constant(std::int64_t(array.cpu_stride))));
+        }
         const ValueId element =
             emit(Kind::Add, Width::W64, offset, constant(std::int64_t(array.begin)));
         jump_to(behind);
@@ -650,6 +658,14 @@ class Builder {
         start_block(behind);
         clobber();
         regs_[0] = phi_of(std::array{element, fn_.constant(0)});
+    }
+
+    ValueId state_field(int off, unsigned size) {
+        Node field;
+        field.kind = Kind::StateField;
+        field.imm = off;
+        field.size = std::uint8_t(size);
+        return append(field);
     }
 
     void clobber() {
@@ -783,11 +799,8 @@ class Builder {
         leave(in);
         regs_ = regs;
         start_block(inside);
-        Node value;
-        value.kind = Kind::StateField;
-        value.imm = offsets::kValue;
         clobber();
-        regs_[0] = append(value);
+        regs_[0] = state_field(offsets::kValue, 8);
     }
 
     void tail_call() {

@@ -498,7 +498,7 @@ class FunctionEmitter {
             }
             return end_in(x86::rax, Width::W64);
         case Kind::StateField:
-            as_.mov(dst(), state_field(int(node.imm)));
+            as_.mov(low(dst(), node.size), state_field(int(node.imm), node.size));
             return;
         case Kind::CallHelper:
             return call_helper(node);
@@ -1034,7 +1034,10 @@ class FunctionEmitter {
         as_.jne(failed);
         cold_.push_back([this, failed, &slot = slot_of(node)] {
             as_.bind(failed);
-            call_thunk(address_of(fail_abort), slot);
+            as_.mov(x86::rdi, kState);
+            as_.mov(x86::esi, std::uint32_t(&slot - fn_.code->slots.data()));
+            as_.mov(x86::edx, std::uint32_t(Stop::Abort));
+            call_address(address_of(stop_run));
             as_.jmp(shared_.leave);
         });
         end_in(x86::rax, Width::W64);

@@ -67,7 +67,7 @@ enum class Kind : std::uint8_t {
     Fetch,  ///< the same; the old value
     Exchange,
     CompareExchange, ///< args[3] is the value compared with
-    StateField,      ///< 8 bytes of the RunState at imm
+    StateField,      ///< `size` bytes of the RunState at imm
     // Calls: arguments are list().
     CallHelper, ///< imm: address of the Helper
     CallLocal,  ///< imm: index of the subprogram

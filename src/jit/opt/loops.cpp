@@ -112,8 +112,8 @@ class LoopFinder {
         }
     }
 
-    // The nearest one above both, in logarithmic time: who has a thousand predecessors must not walk up
-    // for each of them.
+    // The nearest one above both, in logarithmic time: who has a thousand predecessors must not
+    // walk up for each of them.
     BlockId common_above(BlockId a, BlockId b) const {
         while (a != b) {
             if (fn_.blocks[a].rpo < fn_.blocks[b].rpo) {

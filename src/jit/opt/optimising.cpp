@@ -39,7 +39,7 @@ void optimise(opt::Function& fn, const OptOptions& options) {
 
 std::optional<std::vector<opt::Function>> functions_of(const exec::Code& code,
                                                        const OptOptions& options) {
-    if (!code.is_verified) {
+    if (!code.is_verified || code.blinds_constants) {
         return std::nullopt;
     }
     auto functions = opt::build(code, options);

@@ -738,6 +738,7 @@ std::uint8_t bits_of(const Function& fn, const Node& node) {
             return 8U * node.size;
         case Kind::Select:
             return std::max(fn[node.args[2]].bits, fn[node.args[3]].bits);
+        case Kind::StateField:
         case Kind::Load:
         case Kind::Fetch:
         case Kind::Exchange:
