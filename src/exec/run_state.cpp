@@ -5,26 +5,7 @@
 
 namespace ebpfvm::exec {
 
-RunState::RunState(const Code& entry, const RunInput& input)
-    : budget(input.insn_budget), code(&entry) {
-    ctx_ = input.ctx;
-    packet = input.packet;
-    // Helpers may move and change it only if the program may.
-    packet_ = entry.ctx->packet_access == Access::ReadWrite ? input.packet : nullptr;
-    environment_ = input.environment;
-    user_ = {.cpu = input.cpu, .run = this};
-    const bool is_plain = entry.ctx->plain != Access::None;
-    ctx_address =
-        reinterpret_cast<std::uintptr_t>(is_plain ? input.ctx : ctx_window_ + kMaxCtxSize);
-    plain_size = is_plain ? input.size : 0;
-    if (entry.ctx->plain == Access::ReadWrite) {
-        plain_window_.data_meta = static_cast<std::byte*>(input.ctx);
-        plain_window_.data_end = plain_window_.data_meta + input.size;
-    }
-    window = packet_ != nullptr ? packet_ : &plain_window_;
-}
-
-RunState::~RunState() {
+void RunState::clean_up() {
     release_refs(); // a host function may have thrown
     for (unsigned i = 0; i < entered_count_; ++i) {
         entered_[i].outer->leave_run(entered_[i].phase);
@@ -58,7 +39,7 @@ void RunState::clear_frame(unsigned frame, std::uint64_t bytes) {
     std::memset(reinterpret_cast<void*>(frame_top(frame) - bytes), 0, bytes);
 }
 
-bool RunState::release_refs() {
+bool RunState::release_all_refs() {
     bool any = false;
     for (; grant_count_ > 0; --grant_count_) {
         const Grant& grant = grants_[grant_count_ - 1];

@@ -41,11 +41,35 @@ struct RunInput {
 
 class RunState : public CallContext {
   public:
-    RunState(const Code& code, const RunInput& input);
-    ~RunState();
+    // Both are part of each run, however short.
+    RunState(const Code& entry, const RunInput& input)
+        : budget(input.insn_budget), code(&entry), packet(input.packet) {
+        const CtxLayout& layout = *entry.ctx;
+        ctx_ = input.ctx;
+        // Helpers may move and change it only if the program may.
+        packet_ = layout.packet_access == Access::ReadWrite ? input.packet : nullptr;
+        environment_ = input.environment;
+        user_ = {.cpu = input.cpu, .run = this};
+        const bool is_plain = layout.plain != Access::None;
+        ctx_address =
+            reinterpret_cast<std::uintptr_t>(is_plain ? input.ctx : ctx_window_ + kMaxCtxSize);
+        plain_size = is_plain ? input.size : 0;
+        if (layout.plain == Access::ReadWrite) {
+            plain_window_.data_meta = static_cast<std::byte*>(input.ctx);
+            plain_window_.data_end = plain_window_.data_meta + input.size;
+        }
+        window = packet_ != nullptr ? packet_ : &plain_window_;
+    }
+    RunState(const RunState&) = delete;
+    RunState& operator=(const RunState&) = delete;
+    ~RunState() {
+        if (grant_count_ + entered_count_ + kept_count_ != 0) [[unlikely]] {
+            clean_up();
+        }
+    }
 
     /// Gives back what grant_ref() handed out and the program kept; true if there was something.
-    bool release_refs();
+    bool release_refs() { return grant_count_ != 0 && release_all_refs(); }
 
     /// The insn budget left; checked at jumps and calls.
     std::uint64_t budget;
@@ -117,6 +141,9 @@ class RunState : public CallContext {
     Native native;
 
   private:
+    void clean_up();
+    bool release_all_refs();
+
     static constexpr unsigned kMaxEntered = 64;
 
     Packet plain_window_{};
