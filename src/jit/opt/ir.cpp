@@ -94,11 +94,6 @@ ValueId Function::append(BlockId block, const Node& node) {
 ValueId Function::insert_before(ValueId place, const Node& node) {
     const ValueId id = ValueId(nodes.size());
     nodes.push_back(node);
-    link_before(place, id);
-    return id;
-}
-
-void Function::link_before(ValueId place, ValueId id) {
     Node& added = nodes[id];
     Node& after = nodes[place];
     added.block = after.block;
@@ -110,6 +105,7 @@ void Function::link_before(ValueId place, ValueId id) {
         blocks[after.block].first = id;
     }
     after.prev = id;
+    return id;
 }
 
 ValueId Function::insert_first(BlockId block, const Node& node) {

@@ -150,8 +150,6 @@ struct Function {
     ValueId append(BlockId block, const Node& node);
     ValueId insert_before(ValueId place, const Node& node);
     ValueId insert_first(BlockId block, const Node& node);
-    /// Puts a node that is in no block there.
-    void link_before(ValueId place, ValueId id);
     /// Takes it out of its block.
     void unlink(ValueId id);
     void remove(ValueId id);

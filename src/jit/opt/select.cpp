@@ -23,58 +23,13 @@ class Selector {
 
   private:
     static constexpr unsigned kMaxSelects = 2;
-    static constexpr unsigned kMaxHoisted = 2; // by side
 
-    // A block that does next to nothing, between `from` and the place where it is joined again.
+    // A block that does nothing, between `from` and the place where it is joined again. Had clang
+    // found it worthwhile to compute something on both ways, it would have done so.
     [[nodiscard]] bool is_side(BlockId block, BlockId from) const {
         const Block& side = fn_.blocks[block];
-        if (side.preds.size() != 1 || side.preds.front() != from ||
-            fn_[side.last].kind != Kind::Jump) {
-            return false;
-        }
-        // clang has put cheap operations before the branch already, if it found it worthwhile. It
-        // takes multiplication to be dear on BPF.
-        unsigned count = 0;
-        bool has_mul = false;
-        for (ValueId id = side.first; id != side.last; id = fn_[id].next) {
-            has_mul |= fn_[id].kind == Kind::Mul;
-            if (!is_cheap(fn_[id]) || ++count > kMaxHoisted) {
-                return false;
-            }
-        }
-        return count == 0 || has_mul;
-    }
-    // One cycle, wherever it is done.
-    [[nodiscard]] bool is_cheap(const Node& node) const {
-        switch (node.kind) {
-        case Kind::Mul: {
-            const bool is_lea = fn_.is_const(node.args[1], 3) || fn_.is_const(node.args[1], 5) ||
-                                fn_.is_const(node.args[1], 9);
-            return is_lea;
-        }
-        case Kind::Shl:
-        case Kind::Shr:
-        case Kind::Sar:
-            return fn_.is_const(node.args[1]);
-        case Kind::Add:
-        case Kind::Sub:
-        case Kind::And:
-        case Kind::Or:
-        case Kind::Xor:
-        case Kind::Neg:
-        case Kind::Not:
-        case Kind::Zext:
-            return true;
-        default:
-            return false;
-        }
-    }
-    void hoist(BlockId side, BlockId to) {
-        while (fn_.blocks[side].first != fn_.blocks[side].last) {
-            const ValueId id = fn_.blocks[side].first;
-            fn_.unlink(id);
-            fn_.link_before(fn_.blocks[to].last, id);
-        }
+        return side.preds.size() == 1 && side.preds.front() == from && side.first == side.last &&
+               fn_[side.last].kind == Kind::Jump;
     }
 
     // block -> side -> join, block -> join.
@@ -118,10 +73,6 @@ class Selector {
         }
         if (selects == 0 || selects > kMaxSelects) {
             return false;
-        }
-        hoist(first, block);
-        if (second != first) {
-            hoist(second, block);
         }
         for (ValueId id = fn_.blocks[join].first; fn_[id].kind == Kind::Phi; id = fn_[id].next) {
             const auto values = fn_.list(fn_[id]);
