@@ -271,6 +271,25 @@ TEST(Optimising, AnythingMayBeAddedToAnAddress) {
     program.expect_same({});
 }
 
+// A quotient, made late, in the register that a value leaves before the call behind it.
+TEST(Optimising, ValuesMoveOutOfTheWayInTime) {
+    Optimised program(
+        "*(u64 *)(r10 -72) = r1\nr7 = 0x6bf57fc8 ll\nr9 = 0xffffffff80000000 ll\nr0 = 0\n"
+        "r3 = 0\nr4 = 0\nr6 = 0\n*(u64 *)(r10 -80) = 0\n*(u64 *)(r10 -16) = 0\n"
+        "r8 = *(u64 *)(r10 -72)\nr5 = *(s16 *)(r8 +8)\nif r7 >= r5 goto +1\nw9 = (s8)w6\n"
+        "r8 *= r5\nr3 = *(u64 *)(r10 -72)\nagain: w7 /= 65536\nr7 &= 32\nw4 /= w0\n"
+        "call function\nr1 = *(u64 *)(r10 -80)\nr1 += -1\n*(u64 *)(r10 -80) = r1\n"
+        "r2 = 0\nr3 = 0\nr4 = 0\nr5 = 0\nif r1 s> 0 goto again\nif w6 >= w9 goto +1\n"
+        "lock *(u32 *)(r10 -16) |= w8\nr4 = *(u64 *)(r10 -72)\n"
+        "w7 = xchg((u32 *)(r4 +32), w7)\nexit\n"
+        "function: r0 = 0x3f ll\nw2 ^= w4\nr3 &= 2\nexit");
+    const Buffer input{0, 0x0101'0101'0101'0101, 2, 3, 0x0404'0404'0404'0404};
+    const Result expected = program.interpreted(input);
+    for (std::uint32_t disabled = 0; disabled < 1U << jit::kPassCount; ++disabled) {
+        ASSERT_EQ(program.optimised(input, {disabled}), expected) << program.ir({disabled});
+    }
+}
+
 // More values than registers, across loops: what allocate() does about it.
 TEST(Optimising, ManyValuesAtOnce) {
     std::mt19937_64 rng(5);

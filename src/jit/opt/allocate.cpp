@@ -62,7 +62,8 @@ class Allocator {
     }
 
   private:
-    [[nodiscard]] static Position even(Position at) { return at & ~Position{1}; }
+    // The insn that the position belongs to.
+    [[nodiscard]] static Position insn_at(Position at) { return at & ~(kStep - 1); }
 
     // Lifetimes begin where values are made: blocks come behind those that dominate them. One that
     // has to wait comes at the end of its loop, so that it is in nobody's way.
@@ -126,11 +127,11 @@ class Allocator {
                 if (fn_[node].kind == Kind::Phi) {
                     out_.positions[node] = out_.block_begin[id];
                 } else {
-                    at += 2;
+                    at += kStep;
                     out_.positions[node] = at;
                 }
             }
-            at += 2;
+            at += kStep;
             out_.block_end[id] = at;
         }
     }
@@ -529,7 +530,7 @@ class Allocator {
             return false;
         }
         if (free_until[reg] < current.to) {
-            const Position at = even(free_until[reg]);
+            const Position at = insn_at(free_until[reg]);
             if (at <= current.from) {
                 return false;
             }
@@ -667,8 +668,8 @@ class Allocator {
         }
         intervals_[index].reg = std::uint8_t(best);
         if (best_fixed < intervals_[index].to) {
-            if (even(best_fixed) > from) {
-                push(split(index, even(best_fixed)));
+            if (insn_at(best_fixed) > from) {
+                push(split(index, insn_at(best_fixed)));
             } else {
                 spill(split(index, best_fixed));
             }
@@ -719,7 +720,7 @@ class Allocator {
         }
         const Position use = next_reg_use(interval, interval.from);
         if (use != kEnd) {
-            const Position at = even(use);
+            const Position at = insn_at(use);
             if (at > interval.from) {
                 push(split(index, at));
             } else {

@@ -23,8 +23,11 @@ struct Place {
     bool operator==(const Place&) const = default;
 };
 
-/// Positions: block starts and nodes other than phis have even numbers in the order of the layout.
+/// Block starts and nodes other than phis are kStep apart, in an order of their own. What an insn
+/// reads is read at its position; at the next it clobbers, reads late and makes its value, or at
+/// the one behind that if it makes it late. Values move before insns: never while one is made.
 using Position = std::uint32_t;
+inline constexpr Position kStep = 4;
 
 struct Move {
     Position at = 0; ///< before the node there
