@@ -76,14 +76,32 @@ void add_run_input(CLI::App& command, RunCommand& options) {
                      "show progress on stderr even if that is no terminal");
 }
 
+// One of several words. CLI11's own validator shows the numbers behind them when it refuses one.
+template <class T>
+CLI::Option* add_choice(CLI::App& command, const std::string& name, T& value,
+                        const std::map<std::string, T>& choices, const std::string& words,
+                        const std::string& description) {
+    return command
+        .add_option_function<std::string>(
+            name,
+            [&value, choices, name, words](const std::string& word) {
+                const auto found = choices.find(word);
+                if (found == choices.end()) {
+                    throw CLI::ValidationError(name, "\"" + word + "\" is none of " + words);
+                }
+                value = found->second;
+            },
+            description)
+        ->type_name(words);
+}
+
 void add_engine(CLI::App& command, Engine& engine) {
-    const std::map<std::string, Engine> engines = {
-        {std::string(name_of(Engine::Interp)), Engine::Interp},
-        {std::string(name_of(Engine::Baseline)), Engine::Baseline},
-        {std::string(name_of(Engine::Jit)), Engine::Jit}};
-    command.add_option("--engine", engine, "what runs the program")
-        ->transform(CLI::CheckedTransformer(engines).description(""))
-        ->type_name("interp|baseline|jit");
+    std::map<std::string, Engine> engines;
+    for (const Engine each : {Engine::Interp, Engine::Baseline, Engine::Jit}) {
+        engines.emplace(name_of(each), each);
+    }
+    add_choice(command, "--engine", engine, engines, "interp|baseline|jit",
+               "what runs the program");
 }
 
 void add_passes(CLI::App& command, std::vector<std::string>& without) {
@@ -185,12 +203,9 @@ Action add_dump(CLI::App& app, CLI::App*& command) {
     auto options = std::make_shared<DumpCommand>();
     const std::map<std::string, DumpForm> forms = {
         {"xlated", DumpForm::Xlated}, {"ir", DumpForm::Ir}, {"jited", DumpForm::Jited}};
-    command
-        ->add_option("FORM", options->form,
-                     "xlated: rewritten insns; ir: intermediate form; jited: machine code")
-        ->required()
-        ->transform(CLI::CheckedTransformer(forms).description(""))
-        ->type_name("xlated|ir|jited");
+    add_choice(*command, "FORM", options->form, forms, "xlated|ir|jited",
+               "xlated: rewritten insns; ir: intermediate form; jited: machine code")
+        ->required();
     add_program(*command, *options);
     add_engine(*command, options->engine);
     add_passes(*command, options->without_passes);
