@@ -2,6 +2,7 @@
 #pragma once
 
 #include "exec/run_state.hpp"
+#include "isa/op_kind.hpp"
 
 #include <asmjit/x86.h>
 
@@ -66,6 +67,11 @@ inline constexpr int kReachedFrames =
     default:
         return reg.r64();
     }
+}
+
+/// The part of a register that operations of that width work on.
+[[nodiscard]] inline x86::Gp sized(const x86::Gp& reg, isa::Width width) {
+    return low(reg, width == isa::Width::W64 ? 8 : 4);
 }
 
 /// An address as an immediate.

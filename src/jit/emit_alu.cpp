@@ -8,14 +8,6 @@ namespace ebpfvm::jit {
 using isa::AluOp;
 using isa::Width;
 
-namespace {
-
-x86::Gp sized(const x86::Gp& reg, Width width) {
-    return low(reg, width == Width::W64 ? 8 : 4);
-}
-
-} // namespace
-
 x86::Gp Emitter::reg(unsigned number, Width width) const {
     return sized(kRegs[number], width);
 }

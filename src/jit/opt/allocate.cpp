@@ -41,7 +41,6 @@ struct Interval {
     std::uint32_t first_use = 0;
     std::uint32_t last_use = 0;
     std::uint8_t reg = kNoReg;
-    bool is_spilled = false;
     bool is_split = false;  // not the first piece
     std::uint32_t next = 0; // piece
 };
@@ -408,7 +407,6 @@ class Allocator {
         Interval& head = intervals_[index];
         tail.from = next_begin(head, at);
         tail.is_split = true;
-        tail.is_spilled = false;
         tail.reg = kNoReg;
         tail.first_use = std::uint32_t(
             std::partition_point(uses_.begin() + head.first_use, uses_.begin() + head.last_use,
@@ -711,8 +709,7 @@ class Allocator {
 
     // The whole piece lives in its slot until a register is needed.
     void spill(std::uint32_t index) {
-        Interval& interval = intervals_[index];
-        interval.is_spilled = true;
+        const Interval& interval = intervals_[index];
         const ValueId value = interval.value;
         if (!is_remade(value) && !out_.is_stored[value]) {
             out_.is_stored[value] = true;

@@ -2,7 +2,6 @@
 
 #include "isa/op_kind.hpp"
 #include "jit/abi.hpp"
-#include "jit/opt/divide.hpp"
 #include "jit/opt/regs.hpp"
 #include "jit/opt/simplify.hpp"
 #include "jit/thunks.hpp"
@@ -229,12 +228,7 @@ class Builder {
 
     ValueId append(Node node) {
         node.slot = slot_;
-        const ValueId id = fn_.append(at_, node);
-        const ValueId value = simplify(fn_, id);
-        if (value != id) {
-            fn_.remove(id);
-        }
-        return value;
+        return append_simplified(fn_, at_, node);
     }
     ValueId emit(Kind kind, Width width, ValueId a, ValueId b = 0, unsigned size = 0) {
         Node node;

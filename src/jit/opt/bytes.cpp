@@ -1,6 +1,6 @@
 // What may be unaligned, clang's BPF back end loads and stores byte by byte. x86-64 does not mind.
-#include "jit/opt/divide.hpp"
 #include "jit/opt/passes.hpp"
+#include "jit/opt/simplify.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -92,7 +92,7 @@ class LoadMerger {
             return true;
         }
         case Kind::Load:
-            if (node.is_signed || node.is_ordered || node.is_swapped) {
+            if (node.is_signed || node.is_ordered) {
                 return false;
             }
             for (unsigned i = 0; i < node.size; ++i) {
@@ -131,7 +131,7 @@ class LoadMerger {
         }
         ValueId sum = parts.front();
         for (std::size_t i = 1; i < parts.size(); ++i) {
-            sum = emit(root, Kind::Or, sum, parts[i]);
+            sum = insert_simplified(fn_, root, Kind::Or, Width::W64, sum, parts[i]);
         }
         for (const ValueId part : parts_) {
             is_done_[part] = true;
@@ -165,21 +165,14 @@ class LoadMerger {
         node.size = std::uint8_t(count);
         node.args = {fn_[lowest.load].args[0], 0, 0, 0};
         node.imm = is_big_endian ? lowest.off - std::int64_t(count) + 1 : lowest.off;
-        node.slot = fn_[root].slot;
-        ValueId value = emit_node(fn_, root, node);
+        ValueId value = insert_simplified(fn_, root, node);
         if (is_big_endian && count > 1) {
-            value = emit(root, Kind::Bswap, value, 0, unsigned(count));
+            value =
+                insert_simplified(fn_, root, Kind::Bswap, Width::W64, value, 0, unsigned(count));
         }
-        return lowest.shift == 0 ? value : emit(root, Kind::Shl, value, fn_.constant(lowest.shift));
-    }
-
-    ValueId emit(ValueId root, Kind kind, ValueId a, ValueId b, unsigned size = 0) {
-        Node node;
-        node.kind = kind;
-        node.args = {a, b, 0, 0};
-        node.size = std::uint8_t(size);
-        node.slot = fn_[root].slot;
-        return emit_node(fn_, root, node);
+        return lowest.shift == 0 ? value
+                                 : insert_simplified(fn_, root, Kind::Shl, Width::W64, value,
+                                                     fn_.constant(lowest.shift));
     }
 
     Function& fn_;
@@ -301,7 +294,7 @@ class StoreMerger {
             return shifted(place, a);
         }
         if (a.shift == b.shift + step && size == 1) { // big-endian
-            return emit(place, Kind::Bswap, shifted(place, b), 0, 2);
+            return insert_simplified(fn_, place, Kind::Bswap, Width::W64, shifted(place, b), 0, 2);
         }
         return 0;
     }
@@ -311,7 +304,7 @@ class StoreMerger {
         const Node b = fn_[high];
         const auto is_plain = [size](const Node& node) {
             return node.kind == Kind::Load && node.size == size && !node.is_ordered &&
-                   !node.is_swapped && node.args[1] == 0;
+                   node.args[1] == 0;
         };
         const std::uint32_t at_a = epoch_of(low);
         if (!is_plain(a) || !is_plain(b) || a.args[0] != b.args[0] || b.imm != a.imm + size ||
@@ -322,7 +315,7 @@ class StoreMerger {
         wide.size = std::uint8_t(2 * size);
         wide.is_signed = false;
         const ValueId place = is_before(low, high) ? high : low;
-        const ValueId made = emit_node(fn_, place, wide);
+        const ValueId made = insert_simplified(fn_, place, wide);
         note_epoch(made, at_a);
         return made;
     }
@@ -362,17 +355,9 @@ class StoreMerger {
 
     ValueId shifted(ValueId place, const Part& part) {
         return part.shift == 0 ? part.source
-                               : emit(place, Kind::Shr, part.source, fn_.constant(part.shift));
+                               : insert_simplified(fn_, place, Kind::Shr, Width::W64, part.source,
+                                                   fn_.constant(part.shift));
     }
-    ValueId emit(ValueId place, Kind kind, ValueId a, ValueId b, unsigned size = 0) {
-        Node node;
-        node.kind = kind;
-        node.args = {a, b, 0, 0};
-        node.size = std::uint8_t(size);
-        node.slot = fn_[place].slot;
-        return emit_node(fn_, place, node);
-    }
-
     Function& fn_;
     std::vector<ValueId> pending_{};      // stores that nothing has come between
     std::vector<std::uint32_t> epochs_{}; // of loads: how many stores and calls come before them

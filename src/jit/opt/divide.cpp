@@ -1,5 +1,7 @@
 #include "jit/opt/divide.hpp"
 
+#include "jit/opt/simplify.hpp"
+
 #include <bit>
 
 namespace ebpfvm::jit::opt {
@@ -34,12 +36,7 @@ class Divider {
 
   private:
     ValueId emit(Kind kind, Width width, ValueId a, ValueId b) {
-        Node made;
-        made.kind = kind;
-        made.width = width;
-        made.args = {a, b, 0, 0};
-        made.slot = fn_[id_].slot;
-        return emit_node(fn_, id_, made);
+        return insert_simplified(fn_, id_, kind, width, a, b);
     }
 
     // The dividend with its high half zero if it has none.
@@ -47,12 +44,7 @@ class Divider {
         if (node.width == Width::W64) {
             return node.args[0];
         }
-        Node made;
-        made.kind = Kind::Zext;
-        made.size = 4;
-        made.args = {node.args[0], 0, 0, 0};
-        made.slot = node.slot;
-        return emit_node(fn_, id_, made);
+        return insert_simplified(fn_, id_, Kind::Zext, Width::W64, node.args[0], 0, 4);
     }
 
     // floor(x / d) = floor(x * m / 2^(32 + l)) with m = ceil(2^(32 + l) / d) < 2^33, l = ceil(log2

@@ -12,7 +12,4 @@ __extension__ using Wide = unsigned __int128;
 /// multiplication", PLDI 1994.
 ValueId divide_by_constant(Function& fn, ValueId id);
 
-/// A new node before `place`, simplified.
-ValueId emit_node(Function& fn, ValueId place, const Node& node);
-
 } // namespace ebpfvm::jit::opt

@@ -46,10 +46,6 @@ x86::Gp gp(unsigned reg) {
     return x86::gpq(reg);
 }
 
-x86::Gp sized(const x86::Gp& reg, Width width) {
-    return width == Width::W64 ? reg : reg.r32();
-}
-
 // What all functions of a program share.
 struct Shared {
     x86::Assembler& as;
@@ -833,13 +829,6 @@ class FunctionEmitter {
             as_.movzx(dst().r32(), at);
         } else {
             as_.mov(low(dst(), node.size), at);
-        }
-        if (node.is_swapped) {
-            if (node.size == 2) {
-                as_.rol(dst().r16(), 8);
-            } else {
-                swap_dst(node.size);
-            }
         }
     }
 

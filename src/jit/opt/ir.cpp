@@ -193,15 +193,20 @@ void Function::set_list(Node& node, std::span<const ValueId> values) {
     pool.insert(pool.end(), values.begin(), values.end());
 }
 
-void Function::remove_edge(BlockId from, BlockId to) {
-    Block& target = blocks[to];
-    const auto at = std::ranges::find(target.preds, from) - target.preds.begin();
+void Function::remove_pred(BlockId block, std::size_t i) {
+    const auto at = std::ptrdiff_t(i);
+    Block& target = blocks[block];
     target.preds.erase(target.preds.begin() + at);
     for (ValueId id = target.first; id != 0 && nodes[id].kind == Kind::Phi; id = nodes[id].next) {
         const std::span<ValueId> values = list(nodes[id]);
         std::copy(values.begin() + at + 1, values.end(), values.begin() + at);
         --nodes[id].args[1];
     }
+}
+
+void Function::remove_edge(BlockId from, BlockId to) {
+    const BlockList& preds = blocks[to].preds;
+    remove_pred(to, std::size_t(std::ranges::find(preds, from) - preds.begin()));
     auto& succs = blocks[from].succs;
     succs.erase(std::ranges::remove(succs, to).begin(), succs.end());
 }

@@ -61,7 +61,7 @@ enum class Kind : std::uint8_t {
     /// args[2] if args[0] cond args[1], else args[3].
     Select,
     // Memory: address is args[0] + (args[1] << scale) + imm.
-    Load,   ///< `size` bytes; is_signed: sign extended to 64 bits; is_swapped: big-endian
+    Load,   ///< `size` bytes; is_signed: sign extended to 64 bits
     Store,  ///< the low `size` bytes of args[2]
     Atomic, ///< memory op= args[2]; `alu` says which
     Fetch,  ///< the same; the old value
@@ -94,7 +94,6 @@ struct Node {
     std::uint8_t bits = 64; ///< the value is below 2^bits
     std::uint8_t scale = 0;
     bool is_signed = false;
-    bool is_swapped = false;
     bool is_ordered = false; ///< memory: nothing moves across it
     isa::AluOp alu = isa::AluOp::Add;
     std::array<ValueId, 4> args{};
@@ -179,7 +178,8 @@ struct Function {
     }
     void set_list(Node& node, std::span<const ValueId> values);
 
-    /// The predecessor's place in `preds` and in the lists of phis.
+    /// The i-th predecessor of `block`, and what phis get from it; not the predecessor's side.
+    void remove_pred(BlockId block, std::size_t i);
     void remove_edge(BlockId from, BlockId to);
     /// The same for many, (from, to) each, without going through all predecessors for each of them.
     /// Sorts them.
@@ -207,6 +207,10 @@ struct Function {
 [[nodiscard]] constexpr bool is_call(Kind kind) {
     return kind == Kind::CallHelper || kind == Kind::CallLocal || kind == Kind::CallThunk ||
            kind == Kind::TailCall;
+}
+/// Does it access memory at an address of args[0], args[1] and imm?
+[[nodiscard]] constexpr bool is_access(Kind kind) {
+    return kind >= Kind::Load && kind <= Kind::CompareExchange;
 }
 /// May it be left out if nobody uses its value?
 [[nodiscard]] constexpr bool is_removable(Kind kind) {

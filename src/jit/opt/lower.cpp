@@ -75,26 +75,22 @@ class Lowering {
         return middle;
     }
 
-    [[nodiscard]] static bool has_address(Kind kind) {
-        return kind >= Kind::Load && kind <= Kind::CompareExchange;
-    }
-
     // base + (index << scale), if nobody needs the sum itself. Constant bases share a register.
     void fold_addresses() {
         std::vector<std::uint32_t> others(fn_.nodes.size(), 0); // uses that are no addresses
         for (const BlockId block : fn_.layout) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                const bool is_access = has_address(fn_[id].kind);
+                const bool has_address = is_access(fn_[id].kind);
                 bool is_first = true;
                 each_arg(fn_, fn_[id], [&](ValueId& arg) {
-                    others[arg] += is_access && is_first ? 0 : 1;
+                    others[arg] += has_address && is_first ? 0 : 1;
                     is_first = false;
                 });
             }
         }
         for (const BlockId block : fn_.layout) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                if (has_address(fn_[id].kind)) {
+                if (is_access(fn_[id].kind)) {
                     fold_address(fn_[id], others);
                 }
             }

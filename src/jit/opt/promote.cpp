@@ -1,7 +1,7 @@
 // Stack slots whose address goes nowhere become values: spills of the program's own compiler, and
 // keys of lookups that are made inline.
-#include "jit/opt/divide.hpp"
 #include "jit/opt/passes.hpp"
+#include "jit/opt/simplify.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -57,8 +57,7 @@ class Promoter {
     }
 
     void look_at(Node& node) {
-        const bool is_access = node.kind >= Kind::Load && node.kind <= Kind::CompareExchange;
-        if (is_access && is_frame(node.args[0]) && node.args[1] == 0) {
+        if (is_access(node.kind) && is_frame(node.args[0]) && node.args[1] == 0) {
             if (is_plain_access(node) && !node.is_ordered) {
                 accesses_.push_back(span_of(node));
             } else {
@@ -194,12 +193,8 @@ class Promoter {
         if (access.size == 8) {
             return fn_.replace(id, value);
         }
-        Node part;
-        part.kind = access.is_signed ? Kind::Sext : Kind::Zext;
-        part.size = access.size;
-        part.args = {value, 0, 0, 0};
-        part.slot = access.slot;
-        fn_.replace(id, emit_node(fn_, id, part));
+        const Kind part = access.is_signed ? Kind::Sext : Kind::Zext;
+        fn_.replace(id, insert_simplified(fn_, id, part, Width::W64, value, 0, access.size));
     }
 
     // The variable at the begin of the block.

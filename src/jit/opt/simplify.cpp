@@ -132,16 +132,6 @@ class Simplifier {
         node().width = Width::W64;
         return become(Kind::Zext, a, 0, bytes);
     }
-    // A new node before this one.
-    ValueId emit(Kind kind, Width width, ValueId a, ValueId b, unsigned size = 0) {
-        Node made;
-        made.kind = kind;
-        made.width = width;
-        made.args = {a, b, 0, 0};
-        made.size = std::uint8_t(size);
-        made.slot = node().slot;
-        return emit_node(fn_, id_, made);
-    }
     // The value itself, as an operation of this width leaves it.
     ValueId as_result(ValueId value) {
         if (is_64() || fn_[value].bits <= 32) {
@@ -269,8 +259,7 @@ class Simplifier {
             if (is_64() && arg(0).kind == Kind::Frame && is_near(arg(0).imm + std::int64_t(c))) {
                 Node frame = arg(0);
                 frame.imm += std::int64_t(c);
-                frame.slot = node().slot;
-                return emit_node(fn_, id_, frame);
+                return insert_simplified(fn_, id_, frame);
             }
             if (arg(0).kind == Kind::Add && arg(0).width == node().width &&
                 fn_.is_const(arg(0).args[1])) {
@@ -626,8 +615,7 @@ class Simplifier {
         }
         if (node().kind == Kind::Branch) {
             if (const auto known = verdict()) { // prune() removes the other edge
-                node().cond = *known ? Cond::Eq : Cond::Ne;
-                node().args = {fn_.constant(0), fn_.constant(0), 0, 0};
+                set_outcome(fn_, id_, *known);
             }
         }
     }
@@ -658,13 +646,41 @@ class Simplifier {
 
 } // namespace
 
-ValueId emit_node(Function& fn, ValueId place, const Node& node) {
-    const ValueId made = fn.insert_before(place, node);
+namespace {
+
+ValueId simplified(Function& fn, ValueId made) {
     const ValueId value = simplify(fn, made);
     if (value != made) {
         fn.remove(made);
     }
     return value;
+}
+
+} // namespace
+
+ValueId insert_simplified(Function& fn, ValueId place, Node node) {
+    node.slot = fn[place].slot;
+    return simplified(fn, fn.insert_before(place, node));
+}
+
+ValueId insert_simplified(Function& fn, ValueId place, Kind kind, Width width, ValueId a, ValueId b,
+                          unsigned size) {
+    Node node;
+    node.kind = kind;
+    node.width = width;
+    node.args = {a, b, 0, 0};
+    node.size = std::uint8_t(size);
+    return insert_simplified(fn, place, node);
+}
+
+ValueId append_simplified(Function& fn, BlockId block, const Node& node) {
+    return simplified(fn, fn.append(block, node));
+}
+
+void set_outcome(Function& fn, ValueId branch, bool is_taken) {
+    const ValueId zero = fn.constant(0);
+    fn[branch].cond = is_taken ? Cond::Eq : Cond::Ne;
+    fn[branch].args = {zero, zero, 0, 0};
 }
 
 bool holds(Cond cond, Width width, std::uint64_t a, std::uint64_t b) {

@@ -9,6 +9,17 @@ namespace ebpfvm::jit::opt {
 /// changed, or another one. Branches are simplified in place. All arguments must be resolved.
 ValueId simplify(Function& fn, ValueId id);
 
+/// A new node before `place`, of its slot, simplified; the value to use.
+ValueId insert_simplified(Function& fn, ValueId place, Node node);
+/// The same for an operation on one or two values.
+ValueId insert_simplified(Function& fn, ValueId place, Kind kind, Width width, ValueId a,
+                          ValueId b = 0, unsigned size = 0);
+/// The same at the end of the block; the node has its slot.
+ValueId append_simplified(Function& fn, BlockId block, const Node& node);
+
+/// Makes a Branch one that always, or never, is taken.
+void set_outcome(Function& fn, ValueId branch, bool is_taken);
+
 /// An upper bound of the number of significant bits, from those of the arguments.
 [[nodiscard]] std::uint8_t bits_of(const Function& fn, const Node& node);
 

@@ -308,12 +308,7 @@ class SwitchFinder {
         node.size = lo_ != 0 ? 0 : width_ == Width::W64 ? 8 : 4;
         node.args = {value_, lo_ == 0 ? 0 : fn_.constant(lo_), 0, 0};
         node.slot = slot;
-        const ValueId last = fn_.append(root, node);
-        const ValueId value = simplify(fn_, last);
-        if (value != last) {
-            fn_.remove(last);
-        }
-        return value;
+        return append_simplified(fn_, root, node);
     }
 
     Function& fn_;

@@ -52,8 +52,7 @@ struct Constraints {
 /// Is a Const or Frame written into the insn, so that it needs no register? Not for lists.
 [[nodiscard]] inline bool takes_imm(const Function& fn, const Node& node, unsigned arg) {
     if (fn[node.args[arg]].kind == Kind::Frame) {
-        return node.kind == Kind::Return ||
-               (arg == 0 && node.kind >= Kind::Load && node.kind <= Kind::CompareExchange);
+        return node.kind == Kind::Return || (arg == 0 && is_access(node.kind));
     }
     const auto value = std::int64_t(fn.value_of(node.args[arg]));
     const bool fits =

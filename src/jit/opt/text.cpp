@@ -79,11 +79,11 @@ class Writer {
         }
         add("{}{}", name_of(node.kind), node.width == Width::W32 ? "32" : "");
         if (node.size != 0) {
-            add(".{}{}{}", 8 * node.size, node.is_signed ? "s" : "", node.is_swapped ? "be" : "");
+            add(".{}{}", 8 * node.size, node.is_signed ? "s" : "");
         }
         if (has_list(node.kind)) {
             write_list(node);
-        } else if (node.kind >= Kind::Load && node.kind <= Kind::CompareExchange) {
+        } else if (is_access(node.kind)) {
             write_access(node);
         } else if (node.kind == Kind::Branch || node.kind == Kind::Select) {
             add(" {} {} {}", value(node.args[0]), name_of(node.cond), value(node.args[1]));

@@ -93,8 +93,7 @@ class Threader {
         }
         const auto outcome = outcome_above(block, end);
         if (outcome) {
-            end.cond = *outcome ? Cond::Eq : Cond::Ne;
-            end.args = {fn_.constant(0), fn_.constant(0), 0, 0};
+            set_outcome(fn_, fn_.blocks[block].last, *outcome);
         }
         return outcome.has_value();
     }
@@ -198,13 +197,7 @@ class Threader {
         }
         fn_.blocks[target].preds.push_back(pred);
         std::ranges::replace(fn_.blocks[pred].succs, block, target);
-        for (ValueId id = fn_.blocks[block].first; fn_[id].kind == Kind::Phi; id = fn_[id].next) {
-            const auto list = fn_.list(fn_[id]);
-            std::copy(list.begin() + std::ptrdiff_t(i) + 1, list.end(),
-                      list.begin() + std::ptrdiff_t(i));
-            --fn_[id].args[1];
-        }
-        fn_.blocks[block].preds.erase(fn_.blocks[block].preds.begin() + std::ptrdiff_t(i));
+        fn_.remove_pred(block, i);
     }
 
     Function& fn_;
