@@ -8,6 +8,7 @@
 
 #include <array>
 #include <random>
+#include <regex>
 
 namespace ebpfvm::test {
 namespace {
@@ -243,6 +244,74 @@ TEST(Optimising, ShiftsThatMakeARotationAreOne) {
             EXPECT_TRUE(program.ir().contains("rotl")) << program.ir();
             program.expect_same(random_buffer(rng));
         }
+    }
+}
+
+// Is the value that the loop's phi has in the next turn made of the phi itself, by `op`?
+bool takes_phi_last(const std::string& ir, const std::string& op) {
+    const std::regex phi(R"((v\d+) = phi b\d+:0 b\d+:(v\d+))");
+    for (std::sregex_iterator at(ir.begin(), ir.end(), phi); at != std::sregex_iterator(); ++at) {
+        const std::string made = fmt::format("{} = {} ", (*at)[2].str(), op);
+        const std::string args = ir.substr(ir.find(made) + made.size());
+        const std::string line = args.substr(0, args.find('\n')) + ' ';
+        if (ir.contains(made) && line.contains((*at)[1].str() + ' ') && !line.contains(" 1 ")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+TEST(Optimising, SumsTakeInLastWhatIsThereLast) {
+    for (const char* op : {"+", "^", "|"}) {
+        Optimised program(fmt::format("r0 = 0\nr3 = 0\nr4 = r1\nagain: r2 = *(u64 *)(r4 +0)\n"
+                                      "r5 = *(u64 *)(r4 +8)\nr0 {0}= r2\nr0 {0}= r5\nr0 {0}= r3\n"
+                                      "r4 += 8\nr3 += 1\nif r3 != 7 goto again\nexit",
+                                      op));
+        const std::string name = *op == '+' ? "add" : *op == '^' ? "xor" : "or";
+        EXPECT_TRUE(takes_phi_last(program.ir(), name)) << program.ir();
+        program.expect_same({1, 5, 77, 0x8000'0000'0000'0000, ~std::uint64_t{0}, 3, 1, 9});
+    }
+    Optimised twice("r0 = 0\nr3 = 0\nagain: r2 = *(u64 *)(r1 +0)\nw0 ^= w2\nw0 ^= w3\nw0 ^= w2\n"
+                    "r3 += 1\nif r3 != 7 goto again\nexit");
+    EXPECT_EQ(count(twice.ir(), "xor"), 1U) << twice.ir();
+    twice.expect_same({0x1122'3344'5566'7788});
+}
+
+// Sums of any shape, of 32 and 64 bits, in loops.
+TEST(Optimising, LoopsOfSums) {
+    std::mt19937_64 rng(6);
+    constexpr const char* kOps[] = {"+=", "^=", "|=", "&=", "*=", "-=", ">>="};
+    for (int round = 0; round < 300; ++round) {
+        std::string text = "r6 = 0\nr3 = r1\n";
+        for (const int reg : {0, 4, 5, 7, 8}) {
+            text += fmt::format("r{} = {}\n", reg, rng() % 1000);
+        }
+        text += "again:\n";
+        const char* op = kOps[rng() % 3];
+        for (unsigned i = 0; i < 4 + rng() % 24; ++i) {
+            constexpr int kRegs[] = {0, 4, 5, 7, 8};
+            const auto any = [&] { return kRegs[rng() % std::size(kRegs)]; };
+            if (rng() % 3 == 0) {
+                op = kOps[rng() % std::size(kOps)];
+            }
+            if (rng() % 6 == 0) {
+                text += fmt::format("r{} = *(u32 *)(r3 +{})\n", any(), 4 * (rng() % 8));
+            } else if (rng() % 9 == 0) {
+                text += fmt::format("*(u32 *)(r1 +{}) = r{}\n", 4 * (rng() % 16), any());
+            } else {
+                const char width = rng() % 3 == 0 ? 'w' : 'r';
+                const std::string right = rng() % 4 == 0   ? fmt::format("{}", rng() % 60)
+                                          : rng() % 8 == 0 ? fmt::format("{}6", width)
+                                                           : fmt::format("{}{}", width, any());
+                text += fmt::format("{}{} {} {}\n", width, any(), op, right);
+            }
+        }
+        const unsigned turns = 1 + unsigned(rng() % 8);
+        text += fmt::format("r3 += {}\nr6 += 2\nif r6 {} {} goto again\n", rng() % 5,
+                            rng() % 2 == 0 ? "!=" : "<", 2 * turns);
+        text += "r0 ^= r4\nr0 += r5\nr0 ^= r7\nr0 *= 3\nr0 += r8\nr0 += r6\nexit";
+        Optimised program(text);
+        program.expect_same(random_buffer(rng));
     }
 }
 

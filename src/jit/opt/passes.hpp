@@ -30,6 +30,9 @@ void tidy(Function& fn);
 ///
 [[nodiscard]] bool merge_bytes(Function& fn);
 
+/// In loops, what is late goes last into sums and the like. Needs no clean().
+void reassociate(Function& fn);
+
 /// What machine code wants: no critical edges, addresses of base, index and displacement,
 /// constants in registers where no immediate will do.
 void lower(Function& fn);

@@ -1,0 +1,307 @@
+// Sums, products and the like of several values in a loop: what is known late in a turn, because it
+// comes from the turn before, is taken in last. The other parts of the next turn are done by then.
+#include "jit/opt/passes.hpp"
+#include "jit/opt/simplify.hpp"
+
+#include <boost/container/static_vector.hpp>
+
+#include <algorithm>
+
+namespace ebpfvm::jit::opt {
+namespace {
+
+bool is_associative(Kind kind) {
+    return kind == Kind::Add || kind == Kind::Mul || kind == Kind::And || kind == Kind::Or ||
+           kind == Kind::Xor;
+}
+
+// In cycles, more or less.
+std::uint32_t latency_of(const Node& node) {
+    switch (node.kind) {
+    case Kind::Mul:
+        return 3;
+    case Kind::MulHigh:
+        return 4;
+    case Kind::Load:
+        return 5;
+    case Kind::Udiv:
+    case Kind::Umod:
+    case Kind::Sdiv:
+    case Kind::Smod:
+        return 15;
+    case Kind::Select:
+    case Kind::Bswap:
+        return 2;
+    default:
+        return 1;
+    }
+}
+
+class Reassociator {
+  public:
+    explicit Reassociator(Function& fn) : fn_(fn) {}
+
+    void run() {
+        if (fn_.headers.empty() || !has_sums()) {
+            return;
+        }
+        find_uses();
+        for (const BlockId block : fn_.order) {
+            if (fn_.blocks[block].loop != kNoBlock) {
+                visit_block(block);
+            }
+        }
+        if (changed_) {
+            fn_.resolve_all();
+        }
+    }
+
+  private:
+    static constexpr std::size_t kMaxLeaves = 12;
+    /// From where on a value comes from the turn before.
+    static constexpr std::uint32_t kLate = 1U << 20;
+
+    struct Leaf {
+        std::uint32_t ready = 0; // when, in this turn of the loop
+        ValueId value = 0;
+        std::uint32_t place = 0; // in the block
+    };
+    using Leaves = boost::container::static_vector<Leaf, kMaxLeaves>;
+
+    struct Info {
+        std::uint32_t uses = 0;
+        ValueId user = 0; // one of them
+        std::uint32_t ready = 0;
+    };
+
+    // Of more than two values?
+    [[nodiscard]] bool has_sums() const {
+        return std::ranges::any_of(fn_.order, [&](BlockId block) {
+            if (fn_.blocks[block].loop == kNoBlock) {
+                return false;
+            }
+            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
+                const Node& node = fn_[id];
+                if (is_associative(node.kind) &&
+                    (fn_[node.args[0]].kind == node.kind || fn_[node.args[1]].kind == node.kind)) {
+                    return true;
+                }
+            }
+            return false;
+        });
+    }
+
+    void find_uses() {
+        info_.assign(fn_.nodes.size(), {});
+        for (const BlockId block : fn_.layout) {
+            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
+                each_arg(fn_, fn_[id], [&](ValueId& arg) {
+                    ++info_[arg].uses;
+                    info_[arg].user = id;
+                });
+            }
+        }
+    }
+
+    void visit_block(BlockId block) {
+        block_ = block;
+        is_numbered_ = false;
+        for (ValueId id = fn_.blocks[block].first; id != 0;) {
+            const ValueId next = fn_[id].next;
+            info_[id].ready = ready_of(id);
+            if (info_[id].ready > kLate && is_associative(fn_[id].kind) && !is_part(id)) {
+                improve(id);
+            }
+            id = next;
+        }
+    }
+
+    // Is it taken in by its only user?
+    [[nodiscard]] bool is_part(ValueId id) const {
+        if (info_[id].uses != 1) {
+            return false;
+        }
+        const Node& node = fn_[id];
+        const Node& user = fn_[info_[id].user];
+        return user.kind == node.kind && user.width == node.width && user.block == node.block;
+    }
+
+    std::uint32_t ready_of(ValueId id) {
+        const Node& node = fn_[id];
+        std::uint32_t ready = 0;
+        if (node.kind == Kind::Phi && fn_.blocks[block_].loop == block_) {
+            return is_counter(id) ? 0 : kLate;
+        }
+        each_arg(fn_, fn_[id], [&](ValueId& arg) { ready = std::max(ready, ready_in(arg)); });
+        return node.kind == Kind::Phi ? ready : ready + latency_of(node);
+    }
+    // What comes from outside of the loop is there.
+    [[nodiscard]] std::uint32_t ready_in(ValueId id) const {
+        const BlockId home = fn_[id].block;
+        if (fn_[id].kind == Kind::Forward) { // what was improved
+            return info_[id].ready;
+        }
+        return home != kNoBlock && fn_.blocks[home].loop == fn_.blocks[block_].loop
+                   ? info_[id].ready
+                   : 0;
+    }
+    // A phi that only steps forward runs ahead.
+    [[nodiscard]] bool is_counter(ValueId phi) const {
+        return std::ranges::all_of(fn_.list(fn_[phi]), [&](ValueId value) {
+            const Node& next = fn_[value];
+            return next.kind != Kind::Forward &&
+                   (next.block == kNoBlock || !fn_.dominates(block_, next.block) ||
+                    (next.kind == Kind::Add && next.args[0] == phi && fn_.is_const(next.args[1])));
+        });
+    }
+
+    void improve(ValueId root) {
+        leaves_.clear();
+        parts_.clear();
+        if (!collect(root) || leaves_.size() < 3) {
+            return;
+        }
+        const bool is_smaller = drop_needless(fn_[root].kind);
+        const std::uint32_t ready = ready_when_combined(fn_[root].kind);
+        if (is_smaller || ready < info_[root].ready) {
+            rebuild(root);
+            info_[root].ready = ready;
+        }
+    }
+
+    bool collect(ValueId id) {
+        for (unsigned i = 0; i < 2; ++i) {
+            const ValueId arg = fn_.resolve(fn_[id].args[i]);
+            if (is_in_block(arg) && is_associative(fn_[arg].kind) && arg < info_.size() &&
+                is_part(arg) && info_[arg].user == id) {
+                parts_.push_back(arg);
+                if (!collect(arg)) {
+                    return false;
+                }
+            } else if (leaves_.size() == kMaxLeaves) {
+                return false;
+            } else {
+                leaves_.push_back({ready_in(fn_[id].args[i]), arg, 0});
+            }
+        }
+        return true;
+    }
+    [[nodiscard]] bool is_in_block(ValueId id) const { return fn_[id].block == block_; }
+
+    // x ^ x, x & x, x | x. True if there was something like that.
+    bool drop_needless(Kind kind) {
+        if (kind == Kind::Add || kind == Kind::Mul) {
+            return false;
+        }
+        const std::size_t before = leaves_.size();
+        for (std::size_t i = 0; i < leaves_.size(); ++i) {
+            for (std::size_t k = i + 1; k < leaves_.size(); ++k) {
+                if (leaves_[i].value == leaves_[k].value) {
+                    leaves_.erase(leaves_.begin() + std::ptrdiff_t(k));
+                    if (kind == Kind::Xor) {
+                        leaves_.erase(leaves_.begin() + std::ptrdiff_t(i));
+                    }
+                    --i;
+                    break;
+                }
+            }
+        }
+        return leaves_.size() != before;
+    }
+
+    // The two that are there first become one, again and again.
+    template <class F>
+    static void combine(Leaves& leaves, F join) {
+        const auto later = [](const Leaf& a, const Leaf& b) { return a.ready > b.ready; };
+        std::ranges::stable_sort(leaves, later);
+        while (leaves.size() > 1) {
+            const Leaf second = leaves[leaves.size() - 2];
+            const Leaf joined = join(second, leaves.back());
+            leaves.resize(leaves.size() - 2);
+            leaves.insert(std::ranges::lower_bound(leaves, joined, later), joined);
+        }
+    }
+
+    [[nodiscard]] std::uint32_t ready_when_combined(Kind kind) const {
+        const std::uint32_t latency = kind == Kind::Mul ? 3 : 1;
+        Leaves leaves = leaves_;
+        combine(leaves, [&](const Leaf& a, const Leaf& b) {
+            return Leaf{std::max(a.ready, b.ready) + latency, 0, 0};
+        });
+        return leaves.empty() ? 0 : leaves.front().ready;
+    }
+
+    void rebuild(ValueId root) {
+        number_block();
+        const Node like = fn_[root];
+        const std::uint32_t latency = latency_of(like);
+        for (Leaf& leaf : leaves_) {
+            leaf.place = is_in_block(leaf.value) ? places_[leaf.value] : 0;
+        }
+        const auto join = [&](const Leaf& a, const Leaf& b) {
+            const std::uint32_t place = std::max(a.place, b.place);
+            const ValueId value =
+                insert_simplified(fn_, behind(place), like.kind, like.width, a.value, b.value);
+            return Leaf{std::max(a.ready, b.ready) + latency, value, place};
+        };
+        combine(leaves_, join);
+        ValueId value = fn_.constant(0);
+        if (!leaves_.empty()) { // of a single one, what an operation of this width leaves
+            const Leaf& last = leaves_.front();
+            value = insert_simplified(fn_, root, Kind::Or, like.width, last.value, value);
+        }
+        for (const ValueId part : parts_) {
+            fn_.remove(part);
+        }
+        fn_.replace(root, value);
+        places_.resize(fn_.nodes.size(), places_[root]);
+        info_.resize(fn_.nodes.size());
+        changed_ = true;
+    }
+
+    // The node before which a value goes that is made of others up to there.
+    [[nodiscard]] ValueId behind(std::uint32_t place) const {
+        ValueId id = behind_[place];
+        while (fn_[id].block == kNoBlock) { // not any more
+            id = behind_[places_[id]];
+        }
+        return id;
+    }
+
+    // Place 0 is the begin of the block; new values count as if they were where the sum was.
+    void number_block() {
+        if (is_numbered_) {
+            return;
+        }
+        is_numbered_ = true;
+        places_.assign(fn_.nodes.size(), 0);
+        behind_.clear();
+        ValueId id = fn_.blocks[block_].first;
+        while (fn_[id].kind == Kind::Phi) {
+            id = fn_[id].next;
+        }
+        behind_.push_back(id);
+        for (; fn_[id].next != 0; id = fn_[id].next) {
+            places_[id] = std::uint32_t(behind_.size());
+            behind_.push_back(fn_[id].next);
+        }
+    }
+
+    Function& fn_;
+    BlockId block_ = 0;
+    std::vector<Info> info_{}; // by value
+    Leaves leaves_{};
+    std::vector<ValueId> parts_{};        // of the sum, besides the leaves
+    std::vector<std::uint32_t> places_{}; // by value, in the block
+    std::vector<ValueId> behind_{};       // by place: the next node
+    bool is_numbered_ = false;
+    bool changed_ = false;
+};
+
+} // namespace
+
+void reassociate(Function& fn) {
+    Reassociator(fn).run();
+}
+
+} // namespace ebpfvm::jit::opt
