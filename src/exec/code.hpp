@@ -6,6 +6,7 @@
 #include "ebpfvm/object.hpp"
 #include "ebpfvm/prog_type.hpp"
 #include "isa/opcode.hpp"
+#include "maps/hash_view.hpp"
 #include "maps/map_of_maps.hpp"
 #include "prog/verified_program.hpp"
 
@@ -26,7 +27,9 @@ inline constexpr std::uint8_t kOpPacketLen = isa::kOpCount + 1;
 inline constexpr std::uint8_t kOpStoreWidened = isa::kOpCount + 2;
 /// r0 = element *(u32 *)r2 of the ArrayLookup at `imm`, or null.
 inline constexpr std::uint8_t kOpArrayLookup = isa::kOpCount + 3;
-inline constexpr unsigned kSlotOpCount = isa::kOpCount + 4;
+/// r0 = the value of the key at r2 in the map of the HashLookup at `imm`, or null.
+inline constexpr std::uint8_t kOpHashLookup = isa::kOpCount + 4;
+inline constexpr unsigned kSlotOpCount = isa::kOpCount + 5;
 
 /// Registers that no program has, for rewritten context accesses: the host's context object, and
 /// its Packet.
@@ -87,6 +90,13 @@ struct ArrayLookup {
     std::uint32_t cpu_stride = 0; ///< bytes to the next CPU's copy; 0 if there is one copy
 };
 
+/// A hash map of any kind as lookups see it.
+struct HashLookup {
+    maps::HashView view{};
+    Map* map = nullptr;
+    const Helper* helper = nullptr; ///< the built-in one, which does the same
+};
+
 /// Immutable and shared between threads. Keeps alive all that its slots point to.
 struct Code {
     Program program;
@@ -100,6 +110,7 @@ struct Code {
     std::vector<maps::MapOfMaps*> maps_of_maps;    ///< among `maps`
     std::vector<Region> variables;                 ///< host variables it refers to
     std::deque<ArrayLookup> array_lookups;         ///< slots point into it
+    std::deque<HashLookup> hash_lookups;           ///< slots point into it
     std::shared_ptr<const CtxLayout> ctx;
     bool needs_cpu = false;        ///< may see per-cpu memory or the CPU's number
     bool clears_stack = true;      ///< frames must be zero when they are entered

@@ -4,6 +4,7 @@
 
 #include "isa/disasm.hpp"
 #include "maps/array_map.hpp"
+#include "maps/hash_map.hpp"
 #include "prog/helper_protos.hpp"
 #include "support/bits.hpp"
 #include "support/try.hpp"
@@ -96,32 +97,58 @@ class Rewriter {
         }
     }
 
-    // A lookup in an array is arithmetic. The helper must be the built-in one: a host may have put
-    // its own there, to see lookups.
+    // Lookups in maps that are known need no call of the helper, which must be the built-in one: a
+    // host may have put its own there, to see lookups.
     void inline_lookup() {
         const auto& helper = *reinterpret_cast<const Helper*>(slot().imm);
         const auto index = program_.call_map(at_);
         if (helper.fn != bindings_.lookup || helper.fn == nullptr || !index) {
             return;
         }
-        const Map& map = *bindings_.maps[*index];
-        const bool is_per_cpu = map.spec().type == MapType::PercpuArray;
-        // The map of a smaller Vm lacks copies for some CPUs: its lookups there must fail.
-        if (is_per_cpu ? map.cpus() < bindings_.cpus : map.spec().type != MapType::Array) {
+        Map& map = *bindings_.maps[*index];
+        switch (map.spec().type) {
+        case MapType::Array:
+            return inline_array_lookup(map);
+        case MapType::PercpuArray:
+            return has_all_copies(map) ? inline_array_lookup(map) : void();
+        case MapType::Hash:
+        case MapType::LruHash:
+            return inline_hash_lookup(map);
+        case MapType::PercpuHash:
+        case MapType::LruPercpuHash:
+            return has_all_copies(map) ? inline_hash_lookup(map) : void();
+        default: // of all types there are; others have no values
             return;
         }
+    }
+
+    // The map of a smaller Vm lacks copies for some CPUs: its lookups there must fail.
+    [[nodiscard]] bool has_all_copies(const Map& map) const { return map.cpus() >= bindings_.cpus; }
+
+    // A lookup in an array is arithmetic.
+    void inline_array_lookup(Map& map) {
         const auto& array = static_cast<const maps::ArrayMap&>(map);
         constexpr std::uint64_t kMax = INT32_MAX; // what an immediate holds
         if (std::max({std::uint64_t{map.spec().max_entries}, array.stride(), array.cpu_stride()}) >
             kMax) {
             return;
         }
-        const ArrayLookup& lookup = code_.array_lookups.emplace_back(ArrayLookup{
-            .begin = reinterpret_cast<std::uintptr_t>(bindings_.maps[*index]->memory().data()),
-            .count = map.spec().max_entries,
-            .stride = std::uint32_t(array.stride()),
-            .cpu_stride = bindings_.cpus > 1 ? std::uint32_t(array.cpu_stride()) : 0});
+        const ArrayLookup& lookup = code_.array_lookups.emplace_back(
+            ArrayLookup{.begin = reinterpret_cast<std::uintptr_t>(map.memory().data()),
+                        .count = map.spec().max_entries,
+                        .stride = std::uint32_t(array.stride()),
+                        .cpu_stride = bindings_.cpus > 1 ? std::uint32_t(array.cpu_stride()) : 0});
         slot().op = kOpArrayLookup;
+        slot().imm = std::int64_t(reinterpret_cast<std::uintptr_t>(&lookup));
+    }
+
+    void inline_hash_lookup(Map& map) {
+        HashLookup& lookup = code_.hash_lookups.emplace_back();
+        lookup.map = &map;
+        lookup.helper = reinterpret_cast<const Helper*>(slot().imm);
+        lookup.view = static_cast<const maps::HashMap&>(map).view();
+        lookup.view.cpu_stride = bindings_.cpus > 1 ? lookup.view.cpu_stride : 0;
+        slot().op = kOpHashLookup;
         slot().imm = std::int64_t(reinterpret_cast<std::uintptr_t>(&lookup));
     }
 

@@ -64,6 +64,9 @@ std::string to_text(const Code& code, std::size_t index) {
                            std::uint64_t(slot.imm));
     case kOpArrayLookup:
         return lookup_text(code, *reinterpret_cast<const ArrayLookup*>(slot.imm));
+    case kOpHashLookup:
+        return fmt::format("r0 = value of *r2 in map \"{}\"",
+                           reinterpret_cast<const HashLookup*>(slot.imm)->map->spec().name);
     default: // an insn
         break;
     }

@@ -50,7 +50,8 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
 #define EBPFVM_LDPKT(name, ...) &&op_##name,
 #define EBPFVM_CONTROL(name, ...) &&op_##name,
 #include "ebpfvm/tables/insn.def"
-        &&op_tail_call, &&op_packet_len, &&op_store_widened, &&op_array_lookup};
+        &&op_tail_call, &&op_packet_len, &&op_store_widened, &&op_array_lookup,
+        &&op_hash_lookup};
     // clang-format on
 #endif
     RunState state(entry, input);
@@ -279,6 +280,13 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
             const std::uint64_t key = load_as<std::uint32_t>(r[2]);
             const std::uint64_t copy = std::uint64_t{state.cpu()} * array.cpu_stride;
             r[0] = key < array.count ? array.begin + copy + key * array.stride : 0;
+            VM_NEXT;
+        }
+
+        VM_CASE_EXTRA(kOpHashLookup, op_hash_lookup) {
+            const auto& hash = *reinterpret_cast<const HashLookup*>(pc->imm);
+            r[0] = reinterpret_cast<std::uintptr_t>(
+                hash.view.lookup(*hash.map, reinterpret_cast<const void*>(r[2]), state.user_));
             VM_NEXT;
         }
 

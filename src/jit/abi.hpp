@@ -35,6 +35,7 @@ namespace offsets {
 using exec::RunState;
 inline constexpr int kCtx = offsetof(RunState, ctx_);
 inline constexpr int kData = offsetof(RunState, data_);
+inline constexpr int kUser = offsetof(RunState, user_);
 inline constexpr int kCpu = offsetof(RunState, user_.cpu);
 inline constexpr int kAbortReason = offsetof(RunState, abort_reason_);
 inline constexpr int kCtxAddress = offsetof(RunState, ctx_address);

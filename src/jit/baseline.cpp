@@ -39,7 +39,7 @@ bool needs_state(const exec::Slot& slot) {
         return reinterpret_cast<const exec::ArrayLookup*>(slot.imm)->cpu_stride != 0;
     }
     if (!is_insn(slot)) {
-        return slot.op == exec::kOpTailCall;
+        return slot.op == exec::kOpTailCall || slot.op == exec::kOpHashLookup;
     }
     const Shape shape = exec::shape_of(slot);
     return shape == Shape::CallHelper || shape == Shape::Callx || shape == Shape::LdAbs ||
@@ -310,6 +310,9 @@ void Emitter::emit(const Slot& slot) {
     }
     if (slot.op == exec::kOpArrayLookup) {
         return array_lookup(slot);
+    }
+    if (slot.op == exec::kOpHashLookup) {
+        return hash_lookup(slot);
     }
     switch (Op(slot.op)) {
         // clang-format off

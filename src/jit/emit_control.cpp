@@ -190,6 +190,15 @@ void Emitter::call_helper(const Slot& slot) {
     as_.jne(stop_for(Stop::Abort));
 }
 
+// Straight to the function for the kind of map and its keys.
+void Emitter::hash_lookup(const Slot& slot) {
+    const auto& hash = *reinterpret_cast<const exec::HashLookup*>(slot.imm);
+    as_.mov(x86::rsi, kRegs[2]);
+    as_.mov(x86::rdi, address_of(hash.map));
+    as_.lea(x86::rdx, state_field(offsets::kUser));
+    call_address(address_of(hash.view.lookup));
+}
+
 // Before a call of a subprogram.
 void Emitter::enter_call() {
     if (!checks_) {

@@ -128,6 +128,7 @@ class Emitter {
     void jump_to(const Slot& slot);
     void may_goto(const Slot& slot);
     void call_helper(const Slot& slot);
+    void hash_lookup(const Slot& slot);
     void call_local(const Slot& slot);
     void callx(const Slot& slot);
     void tail_call(const Slot& slot);

@@ -72,6 +72,10 @@ class ElementPool {
         return values_ + cpu * cpu_stride_ + number * value_stride_;
     }
 
+    [[nodiscard]] std::uint64_t element_stride() const { return element_stride_; }
+    [[nodiscard]] std::uint64_t value_stride() const { return value_stride_; }
+    [[nodiscard]] std::uint64_t cpu_stride() const { return cpu_stride_; }
+
     /// A free element. There is one as long as no more than max_entries are taken.
     std::uint32_t take();
     void give_back(std::uint32_t number, std::uintptr_t state);

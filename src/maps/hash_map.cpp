@@ -86,7 +86,26 @@ HashMap::HashMap(const MapSpec& spec, std::uint32_t cpus, const HashLayout& layo
       buckets_(reinterpret_cast<std::uint64_t*>(memory_.at(layout.buckets_off))),
       bucket_mask_(std::uint32_t(layout.buckets - 1)), cpus_(cpus),
       seed_((spec.flags & map_flags::kZeroSeed) != 0 ? 0 : random_seed()),
-      is_lru_(is_lru(spec.type)), is_per_cpu_(is_per_cpu(spec.type)), key_copy_(spec.key_size) {}
+      is_lru_(is_lru(spec.type)), is_per_cpu_(is_per_cpu(spec.type)), lookup_(choose_lookup()),
+      key_copy_(spec.key_size) {}
+
+HashView HashMap::view() const noexcept {
+    const auto address = [](const void* at) {
+        return std::uint64_t(reinterpret_cast<std::uintptr_t>(at));
+    };
+    return {.lookup = lookup_,
+            .buckets = address(buckets_),
+            .bucket_mask = bucket_mask_,
+            .key_size = spec().key_size,
+            .elements = address(&pool_.element(0)),
+            .element_stride = pool_.element_stride(),
+            .values = address(pool_.value(0, 0)),
+            .value_stride = pool_.value_stride(),
+            .cpu_stride = is_per_cpu_ ? pool_.cpu_stride() : 0,
+            .seed = seed_,
+            .is_per_cpu = is_per_cpu_,
+            .is_lru = is_lru_};
+}
 
 // Is it the key of this element? Comparing hashes first saves time only if keys are long.
 template <class Size>
@@ -137,24 +156,58 @@ std::uint32_t HashMap::find(const void* key, Take&& take) const noexcept {
     }
 }
 
-void* HashMap::lookup_elem(const void* key, const MapUser& user) noexcept {
-    if (user.cpu >= cpus_ && is_per_cpu_) {
-        return nullptr;
-    }
-    const std::uint32_t at = find(key, [](std::uint32_t) {});
-    if (at == kNoElement) {
-        return nullptr;
-    }
+// One lookup for each kind of map and frequent size of keys, chosen when the map is made.
+template <class Size>
+HashLookupFn HashMap::lookup_for_size() const {
+    const auto make = []<bool kIsLru, bool kIsPerCpu>() -> HashLookupFn {
+        return [](Map& base, const void* bytes, const MapUser& user) noexcept -> void* {
+            const auto& map = static_cast<const HashMap&>(base);
+            if (kIsPerCpu && user.cpu >= map.cpus_) {
+                return nullptr;
+            }
+            Size size{};
+            if constexpr (std::is_same_v<Size, std::uint32_t>) {
+                size = map.spec().key_size;
+            }
+            const std::uint32_t at = map.find(BasicKey(bytes, size), [](std::uint32_t) {});
+            if (at == kNoElement) {
+                return nullptr;
+            }
+            if constexpr (kIsLru) {
+                map.mark_referenced(at);
+            }
+            return map.pool_.value(at, kIsPerCpu ? user.cpu : 0);
+        };
+    };
     if (is_lru_) {
-        // Only from kLive: the element may be deleted at this moment, and must stay so.
-        std::atomic_ref state(pool_.element(at).state);
-        std::uintptr_t expected = element_state::kLive;
-        if (state.load(std::memory_order_relaxed) == expected) {
-            state.compare_exchange_strong(expected, element_state::kReferenced,
-                                          std::memory_order_relaxed);
-        }
+        return is_per_cpu_ ? make.template operator()<true, true>()
+                           : make.template operator()<true, false>();
     }
-    return pool_.value(at, is_per_cpu_ ? user.cpu : 0);
+    return is_per_cpu_ ? make.template operator()<false, true>()
+                       : make.template operator()<false, false>();
+}
+
+HashLookupFn HashMap::choose_lookup() const {
+    switch (spec().key_size) {
+    case 4:
+        return lookup_for_size<FixedSize<4>>();
+    case 8:
+        return lookup_for_size<FixedSize<8>>();
+    case 16:
+        return lookup_for_size<FixedSize<16>>();
+    default:
+        return lookup_for_size<std::uint32_t>();
+    }
+}
+
+// Only from kLive: the element may be deleted at this moment, and must stay so.
+void HashMap::mark_referenced(std::uint32_t number) const {
+    std::atomic_ref state(pool_.element(number).state);
+    std::uintptr_t expected = element_state::kLive;
+    if (state.load(std::memory_order_relaxed) == expected) {
+        state.compare_exchange_strong(expected, element_state::kReferenced,
+                                      std::memory_order_relaxed);
+    }
 }
 
 int HashMap::copy_elem(const void* key, void* value, const MapUser& user) noexcept {

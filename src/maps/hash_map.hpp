@@ -3,6 +3,7 @@
 #pragma once
 
 #include "maps/element_pool.hpp"
+#include "maps/hash_view.hpp"
 #include "maps/key.hpp"
 #include "maps/spin_lock.hpp"
 
@@ -31,12 +32,16 @@ class HashMap final : public Map {
     static Expected<std::shared_ptr<HashMap>> create_index(const MapSpec& spec,
                                                            const MapOptions& options);
 
-    void* lookup_elem(const void* key, const MapUser& user) noexcept override;
+    void* lookup_elem(const void* key, const MapUser& user) noexcept override {
+        return lookup_(*this, key, user);
+    }
     int update_elem(const void* key, const void* value, std::uint64_t flags,
                     const MapUser& user) noexcept override;
     int delete_elem(const void* key, const MapUser& user) noexcept override;
     int get_next_key(const void* key, void* next) noexcept override;
     int copy_elem(const void* key, void* value, const MapUser& user) noexcept override;
+
+    [[nodiscard]] HashView view() const noexcept;
 
     [[nodiscard]] std::uint32_t cpus() const noexcept override { return cpus_; }
     [[nodiscard]] std::span<std::byte> memory() noexcept override { return pool_.memory(); }
@@ -69,6 +74,10 @@ class HashMap final : public Map {
     std::uint32_t find(const BasicKey<Size>& key, Take&& take) const noexcept;
     template <class Take>
     std::uint32_t find(const void* key, Take&& take) const noexcept;
+    template <class Size>
+    HashLookupFn lookup_for_size() const;
+    HashLookupFn choose_lookup() const;
+    void mark_referenced(std::uint32_t number) const;
 
     template <class Load>
     bool load_first(const std::uint64_t& bucket, Load&& load) const noexcept;
@@ -90,6 +99,7 @@ class HashMap final : public Map {
     std::uint64_t seed_;
     bool is_lru_;
     bool is_per_cpu_;
+    HashLookupFn lookup_;
 
     SpinLock lock_;
     std::uint32_t live_ = 0;

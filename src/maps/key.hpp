@@ -11,6 +11,8 @@
 namespace ebpfvm::maps {
 
 inline constexpr std::size_t kWord = sizeof(std::uint64_t);
+/// Of BasicKey::hash(): 2^64 / golden ratio, odd.
+inline constexpr std::uint64_t kHashMultiplier = 0x9e37'79b9'7f4a'7c15;
 
 /// A view of key bytes of any alignment. The last word holds the bytes that are left over. Size is
 /// std::uint32_t, or a FixedSize if the number is known when the code is compiled.
@@ -76,13 +78,12 @@ std::uint64_t BasicKey<Size>::last_word() const {
 // spread keys with equal words badly.) The secret seed in each step makes buckets hard to predict.
 template <class Size>
 std::uint32_t BasicKey<Size>::hash(std::uint64_t seed) const {
-    constexpr std::uint64_t kMultiplier = 0x9e37'79b9'7f4a'7c15; // 2^64 / golden ratio, odd
-    std::uint64_t state = seed;
+    std::uint64_t state = 0;
     for (std::size_t i = 0; i < whole_words(); ++i) {
-        state = mix(word(i) ^ state, kMultiplier) + seed;
+        state = mix(word(i) ^ (state + seed), kHashMultiplier);
     }
     if (size_ % kWord != 0) {
-        state = mix(last_word() ^ state, kMultiplier);
+        state = mix(last_word() ^ (state + seed), kHashMultiplier);
     }
     return std::uint32_t(state);
 }

@@ -2,6 +2,7 @@
 
 #include "isa/op_kind.hpp"
 #include "jit/abi.hpp"
+#include "jit/opt/hash_lookup.hpp"
 #include "jit/opt/regs.hpp"
 #include "jit/opt/simplify.hpp"
 #include "jit/thunks.hpp"
@@ -139,6 +140,8 @@ struct ProgramShape {
         } else if (slot.op == exec::kOpArrayLookup) {
             const auto& array = *reinterpret_cast<const exec::ArrayLookup*>(slot.imm);
             needs_state |= array.cpu_stride != 0;
+        } else if (slot.op == exec::kOpHashLookup) {
+            needs_state |= opt::needs_state(*reinterpret_cast<const exec::HashLookup*>(slot.imm));
         }
         if (!exec::is_insn(slot)) {
             return;
@@ -170,10 +173,10 @@ struct ProgramShape {
     }
 };
 
-class Builder {
+class Builder : Writer {
   public:
     Builder(const exec::Code& code, const ProgramShape& program, bool may_inline, Function& fn)
-        : code_(code), program_(program), may_inline_(may_inline), fn_(fn) {}
+        : Writer(fn), code_(code), program_(program), may_inline_(may_inline) {}
 
     /// Subprograms that the function calls are noted in `called`.
     void run(std::vector<std::uint32_t>& called) {
@@ -201,6 +204,7 @@ class Builder {
         ctx.kind = Kind::HostCtx;
         host_ctx_ = append(ctx);
         (void)instance(fn_.subprog, regs);
+        fn_.layout.insert(fn_.layout.end(), cold_.begin(), cold_.end());
     }
 
   private:
@@ -225,44 +229,6 @@ class Builder {
         unsigned reg;
         ValueId phi;
     };
-
-    ValueId append(Node node) {
-        node.slot = slot_;
-        return append_simplified(fn_, at_, node);
-    }
-    ValueId emit(Kind kind, Width width, ValueId a, ValueId b = 0, unsigned size = 0) {
-        Node node;
-        node.kind = kind;
-        node.width = width;
-        node.args = {a, b, 0, 0};
-        node.size = std::uint8_t(size);
-        return append(node);
-    }
-    ValueId constant(std::int64_t value) { return fn_.constant(std::uint64_t(value)); }
-
-    void start_block(BlockId block) {
-        at_ = block;
-        placed_->push_back(block);
-    }
-    void jump_to(BlockId target) {
-        Node node;
-        node.kind = Kind::Jump;
-        append(node);
-        fn_.add_edge(at_, target);
-    }
-    void branch(Cond cond, Width width, ValueId a, ValueId b, BlockId taken, BlockId otherwise) {
-        if (taken == otherwise) {
-            return jump_to(taken);
-        }
-        Node node;
-        node.kind = Kind::Branch;
-        node.cond = cond;
-        node.width = width;
-        node.args = {a, b, 0, 0};
-        append(node);
-        fn_.add_edge(at_, taken);
-        fn_.add_edge(at_, otherwise);
-    }
 
     // Where control goes on behind it, with r0; registers of the caller are the caller's business.
     ValueId instance(std::uint32_t index, const Regs& regs) {
@@ -345,18 +311,6 @@ class Builder {
             return constant(0);
         }
         return phi_of(values);
-    }
-
-    ValueId phi_of(std::span<const ValueId> values) {
-        if (std::ranges::all_of(values, [&](ValueId value) { return value == values.front(); })) {
-            return values.front();
-        }
-        Node phi;
-        phi.kind = Kind::Phi;
-        phi.slot = slot_;
-        fn_.set_list(phi, values);
-        phi.bits = bits_of(fn_, phi);
-        return fn_.append(at_, phi);
     }
 
     Regs entry_regs(const Instance& in, std::uint32_t place, const Regs* initial,
@@ -466,6 +420,9 @@ class Builder {
             return false;
         case exec::kOpArrayLookup:
             array_lookup(slot);
+            return false;
+        case exec::kOpHashLookup:
+            hash_lookup(slot);
             return false;
         default:
             return insn(in, block, slot);
@@ -654,12 +611,15 @@ class Builder {
         regs_[0] = phi_of(std::array{element, fn_.constant(0)});
     }
 
-    ValueId state_field(int off, unsigned size) {
-        Node field;
-        field.kind = Kind::StateField;
-        field.imm = off;
-        field.size = std::uint8_t(size);
-        return append(field);
+    void hash_lookup(const exec::Slot& slot) {
+        const auto& lookup = *reinterpret_cast<const exec::HashLookup*>(slot.imm);
+        const ValueId value =
+            is_inlined(lookup)
+                ? write_hash_lookup(*this, lookup, regs_[2])
+                : call(Kind::CallHelper, std::int64_t(address_of(lookup.helper)),
+                       std::array{constant(std::int64_t(address_of(lookup.map))), regs_[2]});
+        clobber();
+        regs_[0] = value;
     }
 
     void clobber() {
@@ -813,16 +773,12 @@ class Builder {
     const exec::Code& code_;
     const ProgramShape& program_;
     const bool may_inline_;
-    Function& fn_;
     std::vector<std::uint32_t>* called_ = nullptr;
-    std::vector<std::uint32_t> open_{};      // subprograms around the current place
-    std::vector<BlockId>* placed_ = nullptr; // the layout of what is being built
+    std::vector<std::uint32_t> open_{}; // subprograms around the current place
     Regs regs_{};
     std::vector<ValueId> values_{};       // of the list that is being put together
     std::vector<std::uint32_t> places_{}; // of SlotBlocks, by the block that ends them
-    BlockId at_ = 0;
     ValueId host_ctx_ = 0;
-    std::uint32_t slot_ = 0;
     std::uint32_t slots_ = 0;
 };
 

@@ -34,7 +34,7 @@ RegUse extra_regs(const exec::Slot& slot) {
         return {0, reg(slot.dst)};
     case exec::kOpStoreWidened:
         return {reg(slot.src), 0};
-    default: // kOpArrayLookup
+    default: // lookups in maps
         return {bit(2), bit(0) | kCallClobbers};
     }
 }
