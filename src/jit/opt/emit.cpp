@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace ebpfvm::jit::opt {
 namespace {
@@ -357,12 +358,7 @@ class FunctionEmitter {
             }
             at_ = places_.positions[id_];
             moves_at(at_);
-            if (note_) {
-                note_(node.slot);
-            }
-            if (map_ != nullptr) {
-                map_->place(here(), node.slot);
-            }
+            note_place(node);
             emit_node(node);
             if (has_value(node.kind) && !is_param(fn_, node)) {
                 store_if_spilled(id_);
@@ -414,6 +410,44 @@ class FunctionEmitter {
     void jump_to(BlockId block) {
         if (!is_next(block)) {
             as_.jmp(label_of(block));
+        }
+    }
+
+    // What ends a turn of a loop, and is nothing but a branch, is done here at once: one jump less.
+    void jump_or_branch(BlockId block) {
+        const ValueId end = fn_.blocks[block].last;
+        if (is_next(block) || !is_only_branch(block)) {
+            return jump_to(block);
+        }
+        const BlockId from = std::exchange(block_, block);
+        id_ = end;
+        at_ = places_.positions[end];
+        note_place(fn_[end]);
+        branch(fn_[end]);
+        block_ = from;
+        id_ = fn_.blocks[from].last;
+    }
+    [[nodiscard]] bool is_only_branch(BlockId block) const {
+        const Block& target = fn_.blocks[block];
+        if (target.loop == kNoBlock || fn_[target.last].kind != Kind::Branch) {
+            return false;
+        }
+        for (ValueId id = target.first; id != target.last; id = fn_[id].next) {
+            if (fn_[id].kind != Kind::Phi || places_.is_stored[id]) {
+                return false;
+            }
+        }
+        const auto move =
+            std::ranges::lower_bound(places_.moves, places_.block_begin[block], {}, &Move::at);
+        return move == places_.moves.end() || move->at > places_.positions[target.last];
+    }
+
+    void note_place(const Node& node) {
+        if (note_) {
+            note_(node.slot);
+        }
+        if (map_ != nullptr) {
+            map_->place(here(), node.slot);
         }
     }
 
@@ -509,7 +543,7 @@ class FunctionEmitter {
             if (!places_.edges[block_].empty()) {
                 move_all(places_.edges[block_]);
             }
-            return jump_to(fn_.blocks[block_].succs.front());
+            return jump_or_branch(end_of(fn_.blocks[block_].succs.front()));
         case Kind::Branch:
             return branch(node);
         case Kind::Switch:
