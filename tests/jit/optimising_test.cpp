@@ -46,6 +46,14 @@ class Optimised {
         }
         return text;
     }
+    std::string machine_code() const {
+        std::string text;
+        const auto lines = jit::list_optimised(*code_).value();
+        for (const jit::SlotCode& line : lines) {
+            text += line.text;
+        }
+        return text;
+    }
     Result interpreted(const Buffer& input) const { return run_on(input, interp::run); }
     Result optimised(const Buffer& input, const jit::OptOptions& options = {}) {
         EXPECT_TRUE(jit::compile_optimised(*code_, memory_, options).value());
@@ -248,7 +256,7 @@ TEST(Optimising, ShiftsThatMakeARotationAreOne) {
 }
 
 // Is the value that the loop's phi has in the next turn made of the phi itself, by `op`?
-bool takes_phi_last(const std::string& ir, const std::string& op) {
+bool takes_phi_last(const std::string& ir, std::string_view op) {
     const std::regex phi(R"((v\d+) = phi b\d+:0 b\d+:(v\d+))");
     for (std::sregex_iterator at(ir.begin(), ir.end(), phi); at != std::sregex_iterator(); ++at) {
         const std::string made = fmt::format("{} = {} ", (*at)[2].str(), op);
@@ -261,6 +269,8 @@ bool takes_phi_last(const std::string& ir, const std::string& op) {
     return false;
 }
 
+constexpr jit::OptOptions kAsItIs{.disabled = 1U << unsigned(jit::Pass::Unroll)};
+
 TEST(Optimising, SumsTakeInLastWhatIsThereLast) {
     for (const char* op : {"+", "^", "|"}) {
         Optimised program(fmt::format("r0 = 0\nr3 = 0\nr4 = r1\nagain: r2 = *(u64 *)(r4 +0)\n"
@@ -268,13 +278,85 @@ TEST(Optimising, SumsTakeInLastWhatIsThereLast) {
                                       "r4 += 8\nr3 += 1\nif r3 != 7 goto again\nexit",
                                       op));
         const std::string name = *op == '+' ? "add" : *op == '^' ? "xor" : "or";
-        EXPECT_TRUE(takes_phi_last(program.ir(), name)) << program.ir();
+        EXPECT_TRUE(takes_phi_last(program.ir(kAsItIs), name)) << program.ir(kAsItIs);
         program.expect_same({1, 5, 77, 0x8000'0000'0000'0000, ~std::uint64_t{0}, 3, 1, 9});
     }
     Optimised twice("r0 = 0\nr3 = 0\nagain: r2 = *(u64 *)(r1 +0)\nw0 ^= w2\nw0 ^= w3\nw0 ^= w2\n"
                     "r3 += 1\nif r3 != 7 goto again\nexit");
-    EXPECT_EQ(count(twice.ir(), "xor"), 1U) << twice.ir();
+    EXPECT_EQ(count(twice.ir(kAsItIs), "xor"), 1U) << twice.ir(kAsItIs);
     twice.expect_same({0x1122'3344'5566'7788});
+}
+
+TEST(Optimising, WhatIsLateIsMultipliedOnce) {
+    for (const char reg : {'r', 'w'}) {
+        Optimised program(fmt::format("r0 = 7\nr2 = r1\nr3 = r1\nr3 += 16\nr4 = 0\n"
+                                      "again: r5 = *(u32 *)(r2 +0)\n{0}0 *= 3\n{0}0 += {0}5\n"
+                                      "r2 += 4\nr4 += 1\nif r4 != 8 goto again\nexit",
+                                      reg));
+        EXPECT_TRUE(program.ir().contains(" 6561\n") || program.ir().contains(" 81\n"))
+            << program.ir();
+        program.expect_same({0x1122'3344'5566'7788, ~std::uint64_t{0}, 3, 0x8000'0000'8000'0000});
+    }
+}
+
+// A turn ends at two places, without a jump from one to the other.
+TEST(Optimising, EachEndOfATurnHasItsBranch) {
+    Optimised program("r0 = 0\nr2 = 0\nagain: r3 = r2\nr3 &= 31\nr4 = r1\nr4 += r3\n"
+                      "r5 = *(u8 *)(r4 +0)\nr2 += 1\nif r5 > 77 goto big\nr0 += r5\n"
+                      "next: if r2 != 35 goto again\nexit\nbig: r0 *= 3\ngoto next");
+    EXPECT_EQ(count(program.machine_code(), ", 0x23"), 2U) << program.machine_code();
+    std::mt19937_64 rng(8);
+    program.expect_same(random_buffer(rng));
+}
+
+// How often a loop turns that begins with this counter; none if that is not soon over.
+std::optional<unsigned> turns_of(std::uint64_t counter, int step, std::string_view stays,
+                                 std::int64_t limit, bool is_32) {
+    for (unsigned turns = 1; turns < 100; ++turns) {
+        counter += std::uint64_t(std::int64_t(step));
+        const auto value = is_32 ? std::int32_t(counter) : std::int64_t(counter);
+        const std::uint64_t mask = is_32 ? 0xffff'ffff : ~std::uint64_t{0};
+        const bool stays_now = stays == "!="   ? value != limit
+                               : stays == "<"  ? (counter & mask) < (std::uint64_t(limit) & mask)
+                               : stays == "s<" ? value < limit
+                                               : value > limit;
+        if (!stays_now) {
+            return turns;
+        }
+    }
+    return std::nullopt;
+}
+
+TEST(Optimising, LoopsThatDoSeveralTurnsInOneTurnAsOften) {
+    std::mt19937_64 rng(7);
+    unsigned unrolled = 0;
+    for (int round = 0; round < 1500; ++round) {
+        const bool is_32 = rng() % 2 == 0;
+        constexpr const char* kStays[] = {"!=", "<", "s<", "s>"};
+        const std::string stays = kStays[rng() % 4];
+        constexpr std::uint64_t kNear[] = {
+            0, 0, 0x7fff'fff0, 0xffff'fff0, 0x7fff'ffff'ffff'fff0, ~std::uint64_t{20}};
+        const std::uint64_t begin = kNear[rng() % std::size(kNear)] + rng() % 30;
+        const int step = int(rng() % 12) - 4;
+        const int limit = int(rng() % 90) - 12;
+        const auto turns = turns_of(begin, step, stays, limit, is_32);
+        if (!turns) {
+            continue;
+        }
+        const char reg = is_32 ? 'w' : 'r';
+        Optimised program(fmt::format(
+            "r6 = {:#x} ll\nr0 = 0\nr2 = *(u64 *)(r1 +0)\nr3 = 3\nagain: r0 *= 31\nr0 += r6\n"
+            "r4 = r2\nr2 = r3\nr3 = r4\nr3 += r0\n{}{}6 += {}\nif {}6 {} {} goto again\n"
+            "r0 ^= r3\nr0 -= r2\nr0 ^= r6\n*(u64 *)(r1 +8) = r4\nexit",
+            begin, rng() % 2 == 0 ? "r5 = *(u64 *)(r1 +16)\nr0 ^= r5\n" : "", reg, step, reg, stays,
+            limit));
+        const Buffer input{1, 2, rng()};
+        ASSERT_EQ(program.optimised(input), program.interpreted(input)) << *turns << " turns\n"
+                                                                        << program.ir();
+        const jit::OptOptions without{.disabled = 1U << unsigned(jit::Pass::Unroll)};
+        unrolled += program.ir() != program.ir(without) ? 1 : 0;
+    }
+    EXPECT_GT(unrolled, 100U);
 }
 
 // Sums of any shape, of 32 and 64 bits, in loops.

@@ -34,6 +34,9 @@ void optimise(opt::Function& fn, const OptOptions& options) {
     if (changed) {
         opt::clean(fn);
     }
+    if (options.has(Pass::Unroll) && opt::unroll(fn)) {
+        opt::clean(fn);
+    }
     if (options.has(Pass::Reassociate)) {
         opt::reassociate(fn);
     }

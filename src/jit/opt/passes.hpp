@@ -30,6 +30,9 @@ void tidy(Function& fn);
 ///
 [[nodiscard]] bool merge_bytes(Function& fn);
 
+/// Small loops do several turns in one, if it is known how many there are.
+[[nodiscard]] bool unroll(Function& fn);
+
 /// In loops, what is late goes last into sums and the like. Needs no clean().
 void reassociate(Function& fn);
 

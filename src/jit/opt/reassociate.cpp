@@ -1,11 +1,14 @@
 // Sums, products and the like of several values in a loop: what is known late in a turn, because it
 // comes from the turn before, is taken in last. The other parts of the next turn are done by then.
+// (late * 3 + a) * 3 + b is late * 9 + (a * 3 + b).
 #include "jit/opt/passes.hpp"
 #include "jit/opt/simplify.hpp"
 
 #include <boost/container/static_vector.hpp>
 
 #include <algorithm>
+#include <bit>
+#include <functional>
 
 namespace ebpfvm::jit::opt {
 namespace {
@@ -15,11 +18,18 @@ bool is_associative(Kind kind) {
            kind == Kind::Xor;
 }
 
+// lea and shl are fast.
+std::uint32_t latency_of_factor(std::uint64_t factor) {
+    return factor == 1                                                                ? 0
+           : factor == 3 || factor == 5 || factor == 9 || std::has_single_bit(factor) ? 1
+                                                                                      : 3;
+}
+
 // In cycles, more or less.
-std::uint32_t latency_of(const Node& node) {
+std::uint32_t latency_of(const Function& fn, const Node& node) {
     switch (node.kind) {
     case Kind::Mul:
-        return 3;
+        return fn.is_const(node.args[1]) ? latency_of_factor(fn.value_of(node.args[1])) : 3;
     case Kind::MulHigh:
         return 4;
     case Kind::Load:
@@ -57,14 +67,17 @@ class Reassociator {
     }
 
   private:
-    static constexpr std::size_t kMaxLeaves = 12;
+    static constexpr std::size_t kMaxLeaves = 24;
     /// From where on a value comes from the turn before.
     static constexpr std::uint32_t kLate = 1U << 20;
+
+    static constexpr std::uint64_t kMaxFactor = 0x7fff'ffff;
 
     struct Leaf {
         std::uint32_t ready = 0; // when, in this turn of the loop
         ValueId value = 0;
         std::uint32_t place = 0; // in the block
+        std::uint64_t factor = 1;
     };
     using Leaves = boost::container::static_vector<Leaf, kMaxLeaves>;
 
@@ -83,12 +96,18 @@ class Reassociator {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
                 const Node& node = fn_[id];
                 if (is_associative(node.kind) &&
-                    (fn_[node.args[0]].kind == node.kind || fn_[node.args[1]].kind == node.kind)) {
+                    (could_be_part(node, node.args[0]) || could_be_part(node, node.args[1]))) {
                     return true;
                 }
             }
             return false;
         });
+    }
+
+    [[nodiscard]] bool could_be_part(const Node& user, ValueId id) const {
+        const Node& node = fn_[id];
+        return node.kind == user.kind || (user.kind == Kind::Add && node.kind == Kind::Mul &&
+                                          fn_[node.args[0]].kind == Kind::Add);
     }
 
     void find_uses() {
@@ -116,14 +135,32 @@ class Reassociator {
         }
     }
 
-    // Is it taken in by its only user?
+    // Is it taken in by its only user, perhaps times a constant?
     [[nodiscard]] bool is_part(ValueId id) const {
-        if (info_[id].uses != 1) {
+        if (!has_one_user(id)) {
             return false;
         }
+        const ValueId user = info_[id].user;
+        const Kind kind = fn_[id].kind;
+        return fn_[user].kind == kind ||
+               (kind == Kind::Add && factor_of(user) != 0 && has_one_user(user) &&
+                fn_[info_[user].user].kind == Kind::Add);
+    }
+    // In the same block, and of the same width.
+    [[nodiscard]] bool has_one_user(ValueId id) const {
         const Node& node = fn_[id];
         const Node& user = fn_[info_[id].user];
-        return user.kind == node.kind && user.width == node.width && user.block == node.block;
+        return info_[id].uses == 1 && user.width == node.width && user.block == node.block;
+    }
+    // 0 if it is no value times a small constant.
+    [[nodiscard]] std::uint64_t factor_of(ValueId id) const {
+        const Node& node = fn_[id];
+        if ((node.kind != Kind::Mul && node.kind != Kind::Shl) || !fn_.is_const(node.args[1])) {
+            return 0;
+        }
+        const std::uint64_t by = fn_.value_of(node.args[1]);
+        const bool is_small = node.kind == Kind::Mul ? by <= kMaxFactor : by < 16;
+        return !is_small ? 0 : node.kind == Kind::Mul ? by : std::uint64_t{1} << by;
     }
 
     std::uint32_t ready_of(ValueId id) {
@@ -133,7 +170,7 @@ class Reassociator {
             return is_counter(id) ? 0 : kLate;
         }
         each_arg(fn_, fn_[id], [&](ValueId& arg) { ready = std::max(ready, ready_in(arg)); });
-        return node.kind == Kind::Phi ? ready : ready + latency_of(node);
+        return node.kind == Kind::Phi ? ready : ready + latency_of(fn_, node);
     }
     // What comes from outside of the loop is there.
     [[nodiscard]] std::uint32_t ready_in(ValueId id) const {
@@ -158,7 +195,7 @@ class Reassociator {
     void improve(ValueId root) {
         leaves_.clear();
         parts_.clear();
-        if (!collect(root) || leaves_.size() < 3) {
+        if (!collect(root, 1) || leaves_.size() < 3 || has_many_late()) {
             return;
         }
         const bool is_smaller = drop_needless(fn_[root].kind);
@@ -169,22 +206,48 @@ class Reassociator {
         }
     }
 
-    bool collect(ValueId id) {
+    bool collect(ValueId id, std::uint64_t factor) {
         for (unsigned i = 0; i < 2; ++i) {
             const ValueId arg = fn_.resolve(fn_[id].args[i]);
-            if (is_in_block(arg) && is_associative(fn_[arg].kind) && arg < info_.size() &&
-                is_part(arg) && info_[arg].user == id) {
+            const bool is_inner = is_in_block(arg) && arg < info_.size() && has_one_user(arg);
+            if (is_inner && fn_[arg].kind == fn_[id].kind) {
                 parts_.push_back(arg);
-                if (!collect(arg)) {
+                if (!collect(arg, factor)) {
+                    return false;
+                }
+            } else if (is_inner && is_sum_times(arg, factor)) {
+                parts_.push_back(arg);
+                parts_.push_back(fn_[arg].args[0]);
+                if (!collect(fn_[arg].args[0], factor * factor_of(arg))) {
                     return false;
                 }
             } else if (leaves_.size() == kMaxLeaves) {
                 return false;
+            } else if (is_inner && factor > 1 && factor_of(arg) != 0 &&
+                       factor * factor_of(arg) <= kMaxFactor) {
+                parts_.push_back(arg);
+                const ValueId value = fn_[arg].args[0];
+                leaves_.push_back(
+                    {ready_in(value), fn_.resolve(value), 0, factor * factor_of(arg)});
             } else {
-                leaves_.push_back({ready_in(fn_[id].args[i]), arg, 0});
+                leaves_.push_back({ready_in(fn_[id].args[i]), arg, 0, factor});
             }
         }
         return true;
+    }
+    // A sum times a constant, as part of a sum.
+    [[nodiscard]] bool is_sum_times(ValueId id, std::uint64_t factor) const {
+        const std::uint64_t by = factor_of(id);
+        const ValueId sum = fn_[id].args[0];
+        return by != 0 && by * factor <= kMaxFactor && fn_[info_[id].user].kind == Kind::Add &&
+               fn_[sum].kind == Kind::Add && sum < info_.size() && has_one_user(sum) &&
+               fn_[sum].width == fn_[id].width;
+    }
+    // Would it take more multiplications?
+    [[nodiscard]] bool has_many_late() const {
+        return std::ranges::count_if(leaves_, [](const Leaf& leaf) {
+                   return leaf.ready >= kLate && leaf.factor != 1;
+               }) > 1;
     }
     [[nodiscard]] bool is_in_block(ValueId id) const { return fn_[id].block == block_; }
 
@@ -222,19 +285,51 @@ class Reassociator {
         }
     }
 
+    // Makes all factors 1: (a * 3 + b) * 3 + c for what is early, and a product for what is late.
+    template <class J, class S>
+    static void multiply_out(Leaves& leaves, J join, S scale) {
+        if (std::ranges::all_of(leaves, [](const Leaf& leaf) { return leaf.factor == 1; })) {
+            return;
+        }
+        std::ranges::stable_sort(leaves, std::greater{}, &Leaf::factor);
+        Leaves terms;
+        Leaf sum{.factor = 0};
+        for (const Leaf& leaf : leaves) {
+            if (leaf.ready >= kLate) {
+                terms.push_back(scale(leaf, leaf.factor));
+            } else if (sum.factor == 0) {
+                sum = leaf;
+            } else if (sum.factor % leaf.factor != 0) {
+                terms.push_back(scale(sum, sum.factor));
+                sum = leaf;
+            } else {
+                sum = join(scale(sum, sum.factor / leaf.factor), leaf);
+                sum.factor = leaf.factor;
+            }
+        }
+        if (sum.factor != 0) {
+            terms.push_back(scale(sum, sum.factor));
+        }
+        leaves = terms;
+    }
+
     [[nodiscard]] std::uint32_t ready_when_combined(Kind kind) const {
         const std::uint32_t latency = kind == Kind::Mul ? 3 : 1;
         Leaves leaves = leaves_;
-        combine(leaves, [&](const Leaf& a, const Leaf& b) {
-            return Leaf{std::max(a.ready, b.ready) + latency, 0, 0};
+        const auto join = [&](const Leaf& a, const Leaf& b) {
+            return Leaf{.ready = std::max(a.ready, b.ready) + latency};
+        };
+        multiply_out(leaves, join, [](const Leaf& leaf, std::uint64_t factor) {
+            return Leaf{.ready = leaf.ready + latency_of_factor(factor)};
         });
+        combine(leaves, join);
         return leaves.empty() ? 0 : leaves.front().ready;
     }
 
     void rebuild(ValueId root) {
         number_block();
         const Node like = fn_[root];
-        const std::uint32_t latency = latency_of(like);
+        const std::uint32_t latency = like.kind == Kind::Mul ? 3 : 1;
         for (Leaf& leaf : leaves_) {
             leaf.place = is_in_block(leaf.value) ? places_[leaf.value] : 0;
         }
@@ -244,6 +339,11 @@ class Reassociator {
                 insert_simplified(fn_, behind(place), like.kind, like.width, a.value, b.value);
             return Leaf{std::max(a.ready, b.ready) + latency, value, place};
         };
+        multiply_out(leaves_, join, [&](const Leaf& leaf, std::uint64_t factor) {
+            const ValueId value = insert_simplified(fn_, behind(leaf.place), Kind::Mul, like.width,
+                                                    leaf.value, fn_.constant(factor));
+            return Leaf{leaf.ready + latency_of_factor(factor), value, leaf.place};
+        });
         combine(leaves_, join);
         ValueId value = fn_.constant(0);
         if (!leaves_.empty()) { // of a single one, what an operation of this width leaves

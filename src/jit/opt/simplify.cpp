@@ -413,6 +413,9 @@ class Simplifier {
         if (kind == Kind::Shr && seen <= count) {
             return fn_.constant(0);
         }
+        if (kind == Kind::Shr) {
+            shift_out();
+        }
         const Node inner = arg(0);
         const bool is_nested = (inner.kind == Kind::Shl || inner.kind == Kind::Shr) &&
                                inner.width == node().width && fn_.is_const(inner.args[1]);
@@ -441,6 +444,20 @@ class Simplifier {
             return become(Kind::Shr, inner.args[0], fn_.constant(count - before));
         }
         return id_;
+    }
+
+    // (x ^ y) >> c, where nothing of y is left then.
+    void shift_out() {
+        const Node& inner = arg(0);
+        if ((inner.kind != Kind::Xor && inner.kind != Kind::Or) || inner.width != node().width) {
+            return;
+        }
+        for (const unsigned i : {0U, 1U}) {
+            if (fn_[inner.args[i]].bits <= const_arg(1)) {
+                set_arg(0, inner.args[1 - i]);
+                return;
+            }
+        }
     }
 
     ValueId become_and(ValueId value, std::uint64_t mask) {
@@ -539,8 +556,30 @@ class Simplifier {
                 node().imm = sum;
                 set_arg(0, arg(0).args[0]);
             }
+        } else if (arg(0).kind == Kind::Add && arg(0).width == Width::W64) {
+            take_from_sum();
         }
         return id_;
+    }
+
+    // The same of an address a + (b + constant).
+    void take_from_sum() {
+        const std::array<ValueId, 4> sum = arg(0).args;
+        for (const unsigned i : {0U, 1U}) {
+            const Node part = fn_[sum[i]];
+            if (part.kind != Kind::Add || part.width != Width::W64 || !fn_.is_const(part.args[1])) {
+                continue;
+            }
+            const std::int64_t imm = node().imm + std::int64_t(fn_.value_of(part.args[1]));
+            if (imm == std::int32_t(imm)) {
+                const ValueId rest = insert_simplified(fn_, id_, Kind::Add, Width::W64,
+                                                       i == 0 ? part.args[0] : sum[0],
+                                                       i == 0 ? sum[1] : part.args[0]);
+                node().imm = imm;
+                set_arg(0, rest);
+                return;
+            }
+        }
     }
 
     // Addresses: a constant, perhaps with something added that does not make it wrap.
