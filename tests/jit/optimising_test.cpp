@@ -6,9 +6,11 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <random>
 #include <regex>
+#include <span>
 
 namespace ebpfvm::test {
 namespace {
@@ -29,6 +31,9 @@ class Optimised {
         const auto insns = assemble(assembly);
         EXPECT_TRUE(insns) << (insns ? "" : to_string(insns.error()));
         const Object object = Object::from_insns("test", ProgType::Unspec, insns.value());
+        EXPECT_TRUE(helpers_.add_function(1000, "invert", [](std::span<std::byte> bytes) {
+            std::ranges::transform(bytes, bytes.begin(), [](std::byte byte) { return ~byte; });
+        }));
         code_ = exec::resolve(object.programs().front(), {.ctx = types_.find(ProgType::Unspec)->ctx,
                                                           .maps = {},
                                                           .helpers = &helpers_,
@@ -86,7 +91,7 @@ class Optimised {
     }
 
     ProgTypeTable types_;
-    HelperTable helpers_;
+    HelperTable helpers_ = HelperTable::defaults();
     Environment environment_;
     std::shared_ptr<jit::CodeMemory> memory_ = jit::make_code_memory().value();
     std::shared_ptr<exec::Code> code_;
@@ -204,6 +209,47 @@ TEST(Optimising, SpillsBecomeValues) {
     for (std::uint64_t i = 0; i < 8; ++i) {
         computed.expect_same({i});
     }
+}
+
+TEST(Optimising, PiecesOnTheStackAreLoadedAsOneValue) {
+    Optimised pieces("r2 = *(u32 *)(r1 +0)\n*(u32 *)(r10 -8) = r2\nr2 = *(u16 *)(r1 +8)\n"
+                     "*(u16 *)(r10 -4) = r2\n*(u16 *)(r10 -2) = -3\nr0 = *(u64 *)(r10 -8)\n"
+                     "r2 = *(s32 *)(r10 -4)\n*(u64 *)(r1 +16) = r2\nexit");
+    EXPECT_EQ(count(pieces.ir(), "store"), 1U) << pieces.ir();
+    pieces.expect_same({0x1122'3344'5566'7788, 0x99aa'bbcc'ddee'ff00});
+    // A constant is cut where something else is stored into the middle of it: 2, 2, 1, 2 and 1
+    // bytes.
+    Optimised cut("r2 = *(u64 *)(r1 +0)\nr3 = 0x1122334455667788 ll\n*(u64 *)(r10 -8) = r3\n"
+                  "if r2 > 5 goto over\n*(u8 *)(r10 -4) = r2\nover: *(u16 *)(r10 -8) = r2\n"
+                  "r0 = *(u64 *)(r10 -8)\nr2 = *(u16 *)(r10 -6)\nr0 += r2\nexit");
+    EXPECT_EQ(count(cut.ir(), "store"), 0U) << cut.ir();
+    for (const std::uint64_t value : {std::uint64_t{2}, ~std::uint64_t{0}}) {
+        cut.expect_same({value});
+    }
+}
+
+// csum_diff(0, 0, r10 - 8, 8, 0): the sum is in r0.
+const char* const kSum = "r1 = 0\nr2 = 0\nr3 = r10\nr3 += -8\nr4 = 8\nr5 = 0\ncall 28\n";
+
+TEST(Optimising, WhatAHelperReadsIsStoredBeforeItsCall) {
+    Optimised program(fmt::format("r6 = r1\nr2 = *(u32 *)(r1 +0)\n*(u32 *)(r10 -8) = r2\n"
+                                  "r2 = *(u32 *)(r1 +8)\n*(u32 *)(r10 -4) = r2\n{}r7 = r0\n"
+                                  "*(u32 *)(r10 -4) = 0x12345\n{}r7 += r0\n"
+                                  "r0 = *(u64 *)(r10 -8)\nr0 += r7\nexit",
+                                  kSum, kSum));
+    program.expect_same({0x1122'3344'5566'7788, 0x99aa'bbcc'ddee'ff00});
+    // A helper that changes it: memory.
+    Optimised changes("*(u64 *)(r10 -8) = 5\nr1 = r10\nr1 += -8\nr2 = 8\ncall 1000\n"
+                      "r0 = *(u64 *)(r10 -8)\nexit");
+    EXPECT_EQ(count(changes.ir(), "load.64"), 1U) << changes.ir();
+    changes.expect_same({});
+    // On one way only, and again in a loop.
+    Optimised loop(fmt::format("r6 = *(u64 *)(r1 +0)\nr7 = 0\n*(u64 *)(r10 -8) = r6\n"
+                               "again: r2 = *(u64 *)(r10 -8)\nr2 += -1\n*(u64 *)(r10 -8) = r2\n"
+                               "if r2 & 1 goto odd\n{}r7 += r0\nodd: r2 = *(u64 *)(r10 -8)\n"
+                               "if r2 != 0 goto again\nr0 = r7\nexit",
+                               kSum));
+    loop.expect_same({9});
 }
 
 TEST(Optimising, DivisionsByConstantsMultiply) {

@@ -1,9 +1,10 @@
 // Stack slots whose address goes nowhere become values: spills of the program's own compiler, and
-// keys of lookups that are made inline.
+// keys of lookups that are made inline. What a helper only reads is stored just before the call.
 #include "jit/opt/passes.hpp"
 #include "jit/opt/simplify.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <optional>
 
 namespace ebpfvm::jit::opt {
@@ -18,6 +19,12 @@ struct Span {
         return begin < other.end && other.begin < end;
     }
     auto operator<=>(const Span&) const = default;
+};
+
+struct Access {
+    Span span{};
+    bool is_load = false;
+    bool stores_value = false; // no constant
 };
 
 class Promoter {
@@ -36,8 +43,6 @@ class Promoter {
     }
 
   private:
-    static constexpr std::uint32_t kNone = ~std::uint32_t{0};
-
     [[nodiscard]] bool is_frame(ValueId id) const { return id != 0 && fn_[id].kind == Kind::Frame; }
     [[nodiscard]] Span span_of(const Node& access) const {
         const std::int64_t begin = fn_[access.args[0]].imm + access.imm;
@@ -46,6 +51,10 @@ class Promoter {
     [[nodiscard]] bool is_plain_access(const Node& node) const {
         return (node.kind == Kind::Load || node.kind == Kind::Store) && is_frame(node.args[0]) &&
                node.args[1] == 0;
+    }
+
+    [[nodiscard]] bool is_const_store(const Node& store) const {
+        return fn_.is_const(store.args[2]);
     }
 
     void find_accesses() {
@@ -59,7 +68,8 @@ class Promoter {
     void look_at(Node& node) {
         if (is_access(node.kind) && is_frame(node.args[0]) && node.args[1] == 0) {
             if (is_plain_access(node) && !node.is_ordered) {
-                accesses_.push_back(span_of(node));
+                const bool is_load = node.kind == Kind::Load;
+                accesses_.push_back({span_of(node), is_load, !is_load && !is_const_store(node)});
             } else {
                 fixed_.push_back(span_of(node));
             }
@@ -82,13 +92,25 @@ class Promoter {
 
     // A helper gets an address; the verifier has seen how much behind it it may touch.
     void pass(const Node& call, unsigned i) {
+        const std::optional<Span> span = span_of(call, i);
+        if (!span) {
+            escapes_ = true;
+        } else if (only_reads(call, i)) {
+            reads_.push_back(*span);
+        } else {
+            fixed_.push_back(*span);
+        }
+    }
+    [[nodiscard]] std::optional<Span> span_of(const Node& call, unsigned i) const {
         const std::int64_t begin = fn_[fn_.list(call)[i]].imm;
         const auto size = bytes_of(call, i);
-        if (size) {
-            fixed_.push_back({begin, begin + *size});
-        } else {
-            escapes_ = true;
-        }
+        return size ? std::optional(Span{begin, begin + *size}) : std::nullopt;
+    }
+    static bool only_reads(const Node& call, unsigned i) {
+        const ArgType type = reinterpret_cast<const Helper*>(call.imm)->proto.args[i];
+        return type == ArgType::PtrToMapKey || type == ArgType::PtrToMapValue ||
+               type == ArgType::PtrToMapValueOrNull || type == ArgType::PtrToMem ||
+               type == ArgType::PtrToMemOrNull;
     }
     [[nodiscard]] std::optional<std::int64_t> bytes_of(const Node& call, unsigned i) const {
         const HelperProto& proto = reinterpret_cast<const Helper*>(call.imm)->proto;
@@ -117,49 +139,80 @@ class Promoter {
         return is_key ? map.spec().key_size : map.spec().value_size;
     }
 
-    // Slots that are accessed as one thing only.
+    // Accesses that overlap, one after the other in `accesses_`.
+    struct Group {
+        std::size_t begin = 0;
+        std::size_t end = 0;
+        Span span{};
+    };
+
     bool choose() {
-        for (std::vector<Span>* all : {&fixed_, &accesses_}) {
+        std::ranges::sort(accesses_, {}, &Access::span);
+        for (std::vector<Span>* all : {&fixed_, &reads_}) {
             std::ranges::sort(*all);
             all->erase(std::ranges::unique(*all).begin(), all->end());
         }
-        const Span* before = nullptr;
-        std::vector<Span> spans;
-        std::vector<bool> is_good;
-        std::int64_t reach = INT64_MIN; // end of all before
-        for (const Span& span : accesses_) {
-            if (before != nullptr && reach > span.begin) {
-                is_good.back() = false;
-                // All that reach into this one.
-                for (std::size_t i = spans.size(); i-- > 0 && spans[i].end > span.begin;) {
-                    is_good[i] = false;
-                }
+        for (std::size_t i = 0; i < accesses_.size();) {
+            Group group{i, i, accesses_[i].span};
+            for (; i < accesses_.size() && accesses_[i].span.begin < group.span.end; ++i) {
+                group.span.end = std::max(group.span.end, accesses_[i].span.end);
             }
-            spans.push_back(span);
-            is_good.push_back(!(before != nullptr && reach > span.begin) && !is_fixed(span));
-            reach = std::max(reach, span.end);
-            before = &span;
-        }
-        for (std::size_t i = 0; i < spans.size(); ++i) {
-            if (is_good[i]) {
-                vars_.push_back(spans[i].begin);
-            }
+            group.end = i;
+            choose(group);
         }
         constexpr std::size_t kMaxCells = 8'000'000;
         return !vars_.empty() && vars_.size() * fn_.blocks.size() <= kMaxCells;
     }
-    [[nodiscard]] bool is_fixed(const Span& span) const {
-        return std::ranges::any_of(fixed_, [&](const Span& other) { return span.overlaps(other); });
+
+    // Variables for all that lies between two ends of accesses, if all values that are stored are
+    // one of them each. Constants can be cut, and loads put together.
+    void choose(const Group& group) {
+        const std::span<const Access> accesses(accesses_.data() + group.begin,
+                                               group.end - group.begin);
+        const bool is_read = std::ranges::any_of(accesses, &Access::is_load);
+        if (overlaps_any(fixed_, group.span) || (!is_read && overlaps_any(reads_, group.span))) {
+            return;
+        }
+        std::vector<std::int64_t> ends;
+        for (const Access& access : accesses) {
+            ends.push_back(access.span.begin);
+            ends.push_back(access.span.end);
+        }
+        std::ranges::sort(ends);
+        ends.erase(std::ranges::unique(ends).begin(), ends.end());
+        const auto is_cut = [&](const Access& access) {
+            return access.stores_value &&
+                   *std::ranges::upper_bound(ends, access.span.begin) != access.span.end;
+        };
+        if (std::ranges::any_of(accesses, is_cut)) {
+            return;
+        }
+        for (std::size_t i = 0; i + 1 < ends.size(); ++i) {
+            for (std::int64_t at = ends[i]; at < ends[i + 1];) { // as values have it
+                const auto left = std::uint64_t(ends[i + 1] - at);
+                const auto size = std::int64_t(std::bit_floor(left));
+                vars_.push_back({at, at + size});
+                at += size;
+            }
+        }
+    }
+    static bool overlaps_any(const std::vector<Span>& spans, const Span& span) {
+        return std::ranges::any_of(spans, [&](const Span& other) { return span.overlaps(other); });
     }
 
-    [[nodiscard]] std::uint32_t var_of(const Node& node) const {
-        if (!is_plain_access(node) || node.is_ordered) {
-            return kNone;
-        }
-        const std::int64_t begin = span_of(node).begin;
-        const auto found = std::ranges::lower_bound(vars_, begin);
-        return found != vars_.end() && *found == begin ? std::uint32_t(found - vars_.begin())
-                                                       : kNone;
+    // Variables in these bytes.
+    struct Vars {
+        std::uint32_t begin = 0;
+        std::uint32_t end = 0;
+    };
+    [[nodiscard]] Vars vars_in(const Span& span) const {
+        const auto begin = std::ranges::upper_bound(vars_, span.begin, {}, &Span::end);
+        const auto end = std::ranges::lower_bound(vars_, span.end, {}, &Span::begin);
+        return {std::uint32_t(begin - vars_.begin()),
+                std::uint32_t(std::max(begin, end) - vars_.begin())};
+    }
+    [[nodiscard]] Vars vars_of(const Node& node) const {
+        return is_plain_access(node) && !node.is_ordered ? vars_in(span_of(node)) : Vars{};
     }
     [[nodiscard]] ValueId& out(BlockId block, std::uint32_t var) {
         return out_[block * vars_.size() + var];
@@ -174,27 +227,78 @@ class Promoter {
         for (const BlockId block : fn_.order) {
             for (ValueId id = fn_.blocks[block].first; id != 0;) {
                 const ValueId next = fn_[id].next;
-                const std::uint32_t var = var_of(fn_[id]);
-                if (var != kNone && fn_[id].kind == Kind::Store) {
-                    out(block, var) = fn_.resolve(fn_[id].args[2]);
-                    fn_.remove(id);
-                } else if (var != kNone) {
-                    load(id, block, var);
+                if (fn_[id].kind == Kind::CallHelper) {
+                    store_for(id, block);
+                } else if (const Vars vars = vars_of(fn_[id]); vars.begin == vars.end) {
+                    // It stays memory.
+                } else if (fn_[id].kind == Kind::Store) {
+                    store(id, block, vars);
+                } else {
+                    load(id, block, vars);
                 }
                 id = next;
             }
         }
     }
 
-    void load(ValueId id, BlockId block, std::uint32_t var) {
-        const ValueId known = out(block, var);
-        const ValueId value = known != 0 ? known : value_at(block, var);
-        const Node access = fn_[id];
-        if (access.size == 8) {
-            return fn_.replace(id, value);
+    void store(ValueId id, BlockId block, const Vars& vars) {
+        const ValueId value = fn_.resolve(fn_[id].args[2]);
+        const std::int64_t begin = span_of(fn_[id]).begin;
+        for (std::uint32_t var = vars.begin; var < vars.end; ++var) {
+            const auto shift = unsigned(8 * (vars_[var].begin - begin));
+            out(block, var) = shift == 0 ? value : fn_.constant(fn_.value_of(value) >> shift);
         }
-        const Kind part = access.is_signed ? Kind::Sext : Kind::Zext;
-        fn_.replace(id, insert_simplified(fn_, id, part, Width::W64, value, 0, access.size));
+        fn_.remove(id);
+    }
+
+    void load(ValueId id, BlockId block, const Vars& vars) {
+        const Node access = fn_[id];
+        const std::int64_t begin = span_of(access).begin;
+        ValueId whole = 0;
+        for (std::uint32_t var = vars.begin; var < vars.end; ++var) {
+            const Span& span = vars_[var];
+            ValueId piece = value_in(block, var);
+            if (vars.end - vars.begin > 1) {
+                piece = part(id, Kind::Zext, piece, unsigned(span.end - span.begin));
+                const ValueId shift = fn_.constant(8 * std::uint64_t(span.begin - begin));
+                piece = insert_simplified(fn_, id, Kind::Shl, Width::W64, piece, shift);
+            }
+            whole =
+                whole == 0 ? piece : insert_simplified(fn_, id, Kind::Or, Width::W64, whole, piece);
+        }
+        fn_.replace(id, part(id, access.is_signed ? Kind::Sext : Kind::Zext, whole, access.size));
+    }
+
+    // The low `size` bytes of a value.
+    ValueId part(ValueId place, Kind kind, ValueId value, unsigned size) {
+        return size == 8 ? value : insert_simplified(fn_, place, kind, Width::W64, value, 0, size);
+    }
+
+    // Makes memory what the helper is to read.
+    void store_for(ValueId call, BlockId block) {
+        const std::size_t count = fn_.list(fn_[call]).size();
+        for (unsigned i = 0; i < count; ++i) {
+            const ValueId address = fn_.list(fn_[call])[i];
+            if (!is_frame(address)) {
+                continue;
+            }
+            const Vars vars = vars_in(*span_of(fn_[call], i));
+            for (std::uint32_t var = vars.begin; var < vars.end; ++var) {
+                Node store;
+                store.kind = Kind::Store;
+                store.slot = fn_[call].slot;
+                store.size = std::uint8_t(vars_[var].end - vars_[var].begin);
+                store.args = {address, 0, value_in(block, var), 0};
+                store.imm = vars_[var].begin - fn_[address].imm;
+                fn_.insert_before(call, store);
+            }
+        }
+    }
+
+    // The variable at the place that rewrite() has come to.
+    ValueId value_in(BlockId block, std::uint32_t var) {
+        const ValueId known = out(block, var);
+        return fn_.resolve(known != 0 ? known : value_at(block, var));
     }
 
     // The variable at the begin of the block.
@@ -249,11 +353,12 @@ class Promoter {
 
     Function& fn_;
     bool escapes_ = false;
-    std::vector<Span> accesses_{};
-    std::vector<Span> fixed_{};        // must stay memory
-    std::vector<std::int64_t> vars_{}; // where they begin; ascending
-    std::vector<ValueId> in_{};        // by block and variable; 0: not known
-    std::vector<ValueId> out_{};       // what the block leaves there, if it stores any
+    std::vector<Access> accesses_{};
+    std::vector<Span> fixed_{};  // must stay memory
+    std::vector<Span> reads_{};  // must be memory while a helper runs
+    std::vector<Span> vars_{};   // ascending
+    std::vector<ValueId> in_{};  // by block and variable; 0: not known
+    std::vector<ValueId> out_{}; // what the block leaves there, if it stores any
     std::vector<NewPhi> phis_{};
 };
 
