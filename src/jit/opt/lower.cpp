@@ -75,9 +75,18 @@ class Lowering {
         return middle;
     }
 
-    // base + (index << scale), if nobody needs the sum itself. Constant bases share a register.
+    // How often values are used.
+    struct Uses {
+        std::vector<std::uint32_t> others{}; // other than as addresses
+        std::vector<std::uint32_t> parts{};  // as part of a sum that is nothing but an address
+    };
+
+    // base + (index << scale) + constant, if nobody needs the sum itself. Constant bases share a
+    // register.
     void fold_addresses() {
-        std::vector<std::uint32_t> others(fn_.nodes.size(), 0); // uses that are no addresses
+        Uses uses;
+        std::vector<std::uint32_t>& others = uses.others;
+        others.assign(fn_.nodes.size(), 0);
         for (const BlockId block : fn_.layout) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
                 const bool has_address = is_access(fn_[id].kind);
@@ -88,23 +97,54 @@ class Lowering {
                 });
             }
         }
+        uses.parts = parts_of_addresses(others);
         for (const BlockId block : fn_.layout) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
                 if (is_access(fn_[id].kind)) {
-                    fold_address(fn_[id], others);
+                    fold_address(fn_[id], uses);
                 }
             }
         }
         remove_unused();
     }
 
-    void fold_address(Node& access, const std::vector<std::uint32_t>& others) {
+    [[nodiscard]] std::vector<std::uint32_t>
+    parts_of_addresses(const std::vector<std::uint32_t>& others) {
+        std::vector<std::uint32_t> parts(fn_.nodes.size(), 0);
+        for (const BlockId block : fn_.layout) {
+            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
+                const Node& sum = fn_[id];
+                if (sum.kind == Kind::Add && sum.width == Width::W64 && others[id] == 0) {
+                    ++parts[sum.args[0]];
+                    ++parts[sum.args[1]];
+                }
+            }
+        }
+        return parts;
+    }
+
+    // a + constant, as part of an address.
+    ValueId without_constant(ValueId part, std::int64_t& imm, const Uses& uses) const {
+        const Node& sum = fn_[part];
+        if (sum.kind != Kind::Add || sum.width != Width::W64 || !fn_.is_const(sum.args[1]) ||
+            uses.others[part] != uses.parts[part]) {
+            return part;
+        }
+        const std::int64_t with = imm + std::int64_t(fn_.value_of(sum.args[1]));
+        if (with != std::int32_t(with)) {
+            return part;
+        }
+        imm = with;
+        return sum.args[0];
+    }
+
+    void fold_address(Node& access, const Uses& uses) {
         ValueId base = access.args[0];
         const Node& sum = fn_[base];
-        if (sum.kind == Kind::Add && sum.width == Width::W64 && others[base] == 0 &&
+        if (sum.kind == Kind::Add && sum.width == Width::W64 && uses.others[base] == 0 &&
             !(fn_.is_const(sum.args[1]) && is_imm32(fn_[sum.args[1]].imm))) {
-            ValueId first = sum.args[0];
-            ValueId second = sum.args[1];
+            ValueId first = without_constant(sum.args[0], access.imm, uses);
+            ValueId second = without_constant(sum.args[1], access.imm, uses);
             if (is_scaled(first)) {
                 std::swap(first, second);
             }

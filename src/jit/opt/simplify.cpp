@@ -556,30 +556,8 @@ class Simplifier {
                 node().imm = sum;
                 set_arg(0, arg(0).args[0]);
             }
-        } else if (arg(0).kind == Kind::Add && arg(0).width == Width::W64) {
-            take_from_sum();
         }
         return id_;
-    }
-
-    // The same of an address a + (b + constant).
-    void take_from_sum() {
-        const std::array<ValueId, 4> sum = arg(0).args;
-        for (const unsigned i : {0U, 1U}) {
-            const Node part = fn_[sum[i]];
-            if (part.kind != Kind::Add || part.width != Width::W64 || !fn_.is_const(part.args[1])) {
-                continue;
-            }
-            const std::int64_t imm = node().imm + std::int64_t(fn_.value_of(part.args[1]));
-            if (imm == std::int32_t(imm)) {
-                const ValueId rest = insert_simplified(fn_, id_, Kind::Add, Width::W64,
-                                                       i == 0 ? part.args[0] : sum[0],
-                                                       i == 0 ? sum[1] : part.args[0]);
-                node().imm = imm;
-                set_arg(0, rest);
-                return;
-            }
-        }
     }
 
     // Addresses: a constant, perhaps with something added that does not make it wrap.
