@@ -252,6 +252,43 @@ TEST(Optimising, WhatAHelperReadsIsStoredBeforeItsCall) {
     loop.expect_same({9});
 }
 
+TEST(Optimising, WhatRarelyChangesInALoopStaysOnTheStackIfThereIsMuchOfIt) {
+    for (const int slots : {3, 6}) {
+        std::string text = "r0 = 0\nr2 = 0\n";
+        for (int i = 1; i <= slots; ++i) {
+            text += fmt::format("*(u64 *)(r10 -{}) = {}\n", 8 * i, i);
+        }
+        text += "again: r3 = r2\nr3 &= 63\nr4 = r1\nr4 += r3\nr5 = *(u8 *)(r4 +0)\nr5 &= 7\n";
+        for (int i = 1; i <= slots; ++i) {
+            text += fmt::format("if r5 != {} goto +3\nr6 = *(u64 *)(r10 -{})\nr6 += r5\n"
+                                "*(u64 *)(r10 -{}) = r6\n",
+                                i, 8 * i, 8 * i);
+        }
+        text += "r2 += 1\nif r2 != 101 goto again\n";
+        for (int i = 1; i <= slots; ++i) {
+            text += fmt::format("r6 = *(u64 *)(r10 -{})\nr0 *= 7\nr0 += r6\n", 8 * i);
+        }
+        Optimised program(text + "exit");
+        EXPECT_EQ(program.ir().contains("store"), slots == 6) << program.ir();
+        std::mt19937_64 rng(9);
+        program.expect_same(random_buffer(rng));
+    }
+}
+
+TEST(Optimising, ConstantsOfAddressesArePartOfTheAccess) {
+    Optimised program("r0 = 0\nr2 = 0\nr3 = r1\nr3 += 5\nagain: r4 = r3\nr4 += r2\n"
+                      "r5 = *(u8 *)(r4 +0)\nr0 += r5\nr2 += 1\nif r2 < 9 goto again\nexit");
+    const jit::OptOptions options{.disabled = 1U << unsigned(jit::Pass::Unroll)};
+    EXPECT_TRUE(program.ir(options).contains(" * 1 +5]")) << program.ir(options);
+    std::mt19937_64 rng(10);
+    program.expect_same(random_buffer(rng));
+    // The sum with the constant is needed itself.
+    Optimised both("r0 = 0\nr2 = 0\nr3 = r1\nr3 += 5\nagain: r4 = r3\nr4 += r2\n"
+                   "r5 = *(u8 *)(r4 +0)\nr0 += r5\nr2 += 1\nif r2 < 9 goto again\nr3 -= r1\n"
+                   "r0 *= r3\nexit");
+    both.expect_same(random_buffer(rng));
+}
+
 TEST(Optimising, DivisionsByConstantsMultiply) {
     std::mt19937_64 rng(3);
     constexpr std::uint64_t kCorners[] = {0,

@@ -36,6 +36,9 @@ class Promoter {
         if (accesses_.empty() || escapes_ || !choose()) {
             return false;
         }
+        if (std::ssize(vars_) > kMaxInLoop && !fn_.headers.empty()) {
+            leave_rare();
+        }
         rewrite();
         complete_phis();
         fn_.resolve_all();
@@ -43,6 +46,9 @@ class Promoter {
     }
 
   private:
+    /// Besides what the program's own compiler keeps in registers.
+    static constexpr std::ptrdiff_t kMaxInLoop = 4;
+
     [[nodiscard]] bool is_frame(ValueId id) const { return id != 0 && fn_[id].kind == Kind::Frame; }
     [[nodiscard]] Span span_of(const Node& access) const {
         const std::int64_t begin = fn_[access.args[0]].imm + access.imm;
@@ -214,6 +220,88 @@ class Promoter {
     [[nodiscard]] Vars vars_of(const Node& node) const {
         return is_plain_access(node) && !node.is_ordered ? vars_in(span_of(node)) : Vars{};
     }
+
+    // Of a variable, in an outermost loop.
+    struct Use {
+        BlockId loop = kNoBlock;
+        std::uint32_t var = 0;
+        bool is_rare = true;
+        bool is_changed = false;
+    };
+
+    // Where there will be no registers for all that changes in a loop, what does not change in each
+    // turn stays in memory. It would be moved to and fro in all turns.
+    void leave_rare() {
+        std::vector<Use> uses = uses_in_loops();
+        std::ranges::sort(uses, {}, [](const Use& use) { return std::pair(use.loop, use.var); });
+        std::vector<Use> vars;
+        for (const Use& use : uses) {
+            if (!vars.empty() && vars.back().loop == use.loop && vars.back().var == use.var) {
+                vars.back().is_rare &= use.is_rare;
+                vars.back().is_changed |= use.is_changed;
+            } else {
+                vars.push_back(use);
+            }
+        }
+        std::vector<bool> stays(vars_.size(), false);
+        for (auto begin = vars.begin(); begin != vars.end();) {
+            const auto end = std::find_if(begin, vars.end(),
+                                          [&](const Use& use) { return use.loop != begin->loop; });
+            for (auto use = begin; end - begin > kMaxInLoop && use != end; ++use) {
+                stays[use->var] = stays[use->var] || (use->is_rare && use->is_changed);
+            }
+            begin = end;
+        }
+        keep_pieces(stays);
+        std::size_t var = 0;
+        std::erase_if(vars_, [&](const Span&) { return stays[var++]; });
+    }
+    [[nodiscard]] std::vector<Use> uses_in_loops() const {
+        std::vector<Use> uses;
+        for (const BlockId block : fn_.layout) {
+            if (fn_.blocks[block].loop == kNoBlock) {
+                continue;
+            }
+            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
+                const Vars vars = vars_of(fn_[id]);
+                for (std::uint32_t var = vars.begin; var < vars.end; ++var) {
+                    uses.push_back({.loop = outermost(block),
+                                    .var = var,
+                                    .is_rare = !is_in_each_turn(block),
+                                    .is_changed = fn_[id].kind == Kind::Store});
+                }
+            }
+        }
+        return uses;
+    }
+    // A variable that is accessed together with others, or that a helper reads, is none of them.
+    void keep_pieces(std::vector<bool>& stays) const {
+        for (const BlockId block : fn_.layout) {
+            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
+                const Vars vars = vars_of(fn_[id]);
+                for (std::uint32_t var = vars.begin; var < vars.end; ++var) {
+                    stays[var] = stays[var] && vars_[var] == span_of(fn_[id]);
+                }
+            }
+        }
+        for (std::size_t var = 0; var < stays.size(); ++var) {
+            stays[var] = stays[var] && !overlaps_any(reads_, vars_[var]);
+        }
+    }
+    [[nodiscard]] BlockId outermost(BlockId block) const {
+        BlockId loop = fn_.blocks[block].loop;
+        while (fn_.outer_loops[loop] != kNoBlock) {
+            loop = fn_.outer_loops[loop];
+        }
+        return loop;
+    }
+    [[nodiscard]] bool is_in_each_turn(BlockId block) const {
+        const BlockId loop = fn_.blocks[block].loop;
+        return std::ranges::all_of(fn_.blocks[loop].preds, [&](BlockId pred) {
+            return !fn_.dominates(loop, pred) || fn_.dominates(block, pred);
+        });
+    }
+
     [[nodiscard]] ValueId& out(BlockId block, std::uint32_t var) {
         return out_[block * vars_.size() + var];
     }
