@@ -63,16 +63,19 @@ Expected<void> CodeMemory::install(PlacedCode& code, asmjit::CodeHolder& holder,
 
 // Not asmjit::CpuInfo: it asks for everything, and in a virtual machine each question takes 2 us.
 Cpu Cpu::host() {
-    static const bool has_bmi2 = [] {
+    static const Cpu cpu = [] {
         unsigned eax = 0;
         unsigned ebx = 0;
         unsigned ecx = 0;
         unsigned edx = 0;
         constexpr unsigned kExtendedFeatures = 7;
-        return __get_cpuid_count(kExtendedFeatures, 0, &eax, &ebx, &ecx, &edx) != 0 &&
-               (ebx & bit_BMI2) != 0;
+        if (__get_cpuid_count(kExtendedFeatures, 0, &eax, &ebx, &ecx, &edx) == 0) {
+            return Cpu{};
+        }
+        // What came with Intel's fast divider (Ice Lake) and AMD's (Zen 3), and not before.
+        return Cpu{.has_bmi2 = (ebx & bit_BMI2) != 0, .divides_fast = (ecx & bit_VAES) != 0};
     }();
-    return {.has_bmi2 = has_bmi2};
+    return cpu;
 }
 
 Expected<std::shared_ptr<CodeMemory>> make_code_memory(const JitDebug& debug) {

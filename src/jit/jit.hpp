@@ -21,6 +21,8 @@ class CodeMemory;
 /// What machine code may use besides x86-64.
 struct Cpu {
     bool has_bmi2 = false;
+    /// Is a division of 64 bits hardly slower than one of 32?
+    bool divides_fast = false;
 
     [[nodiscard]] static Cpu host();
 };

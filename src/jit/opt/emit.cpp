@@ -721,7 +721,7 @@ class FunctionEmitter {
             }
             as_.idiv(sized(divisor, width));
         } else {
-            if (width == Width::W64) {
+            if (width == Width::W64 && !shared_.cpu.divides_fast) {
                 divide_small(divisor, done);
             }
             as_.xor_(x86::edx, x86::edx);
