@@ -30,7 +30,8 @@ void tidy(Function& fn);
 ///
 [[nodiscard]] bool merge_bytes(Function& fn);
 
-/// Small loops do several turns in one, if it is known how many there are.
+/// Small loops do several turns in one, if it is known how many there are. True if one of them
+/// does all of them, so that clean() has to follow.
 [[nodiscard]] bool unroll(Function& fn);
 
 /// In loops, what is late goes last into sums and the like. Needs no clean().

@@ -1,6 +1,8 @@
 // Small loops whose number of turns is known do several turns in one: fewer tests and jumps, and
 // what two turns have in common is done once.
 #include "jit/opt/passes.hpp"
+#include "jit/opt/simplify.hpp"
+#include "jit/opt/value_table.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -48,7 +50,7 @@ class Unroller {
         if (!last_.empty()) {
             rename_outside();
         }
-        return !last_.empty();
+        return is_done_;
     }
 
   private:
@@ -98,6 +100,10 @@ class Unroller {
         for (const ValueId value : body_) {
             last_[value] = value;
         }
+        table_.clear(std::size_t(copies) * body_.size());
+        for (const ValueId value : body_) {
+            (void)known(value);
+        }
         for (unsigned i = 1; i < copies; ++i) {
             add_copy();
         }
@@ -109,13 +115,14 @@ class Unroller {
         }
     }
 
-    [[nodiscard]] unsigned copies_wanted() const {
+    [[nodiscard]] unsigned copies_wanted() {
         const auto turns = count_turns();
         if (!turns) {
             return 1;
         }
         const std::size_t nodes = body_.size() + 1;
         if (*turns <= kMaxNodes / nodes) {
+            is_done_ = true;
             return unsigned(*turns);
         }
         for (const unsigned copies : {4U, 3U, 2U}) {
@@ -199,8 +206,22 @@ class Unroller {
         for (const ValueId value : body_) {
             Node copy = fn_[value];
             each_arg(fn_, copy, [&](ValueId& arg) { arg = last_of(arg); });
-            last_[value] = fn_.insert_before(end, copy);
+            const ValueId made = fn_.insert_before(end, copy);
+            last_[value] = known(simplify(fn_, made));
+            if (last_[value] != made) {
+                fn_.remove(made);
+            }
         }
+    }
+
+    // One like it that is in the loop already, or itself.
+    ValueId known(ValueId value) {
+        if (fn_[value].block != block_ || !is_pure(fn_[value].kind)) {
+            return value;
+        }
+        ValueId& entry = table_.find(fn_, fn_[value]);
+        entry = entry != 0 ? entry : value;
+        return entry;
     }
 
     // Behind the loop, values are those of the last turn.
@@ -222,6 +243,8 @@ class Unroller {
     std::vector<ValueId> phis_{};
     std::vector<ValueId> body_{};
     std::vector<ValueId> next_{};
+    ValueTable table_{};
+    bool is_done_ = false;        // is a loop none any more?
     std::vector<ValueId> last_{}; // by value of a loop: what it is in the last turn
 };
 
