@@ -59,11 +59,22 @@ std::vector<ListedInsn> in_lines(std::span<const jit::SlotCode> listing) {
     return result;
 }
 
+// A program of another type has no such context.
+[[gnu::cold, gnu::noinline]] RunResult refused_type(const Program& program, std::string_view what) {
+    return refused(program, fmt::format("program \"{}\" is {}, {}", program.name,
+                                        name_of(program.type), what));
+}
+
+[[gnu::cold, gnu::noinline]] RunResult refused_cpu(const Program& program, std::int32_t cpu,
+                                                   std::uint32_t count) {
+    return refused(program, fmt::format("cpu {} does not exist, the Vm has {}", cpu, count));
+}
+
+// `input` is filled in where it is: copies just after its words were written would wait for them.
 [[gnu::noinline]] RunResult run_with_state(const vm::ModuleState& module, const exec::Code& code,
-                                           exec::RunInput input, const RunOptions& options) {
+                                           exec::RunInput& input, const RunOptions& options) {
     if (options.cpu >= std::int32_t(module.cpu_slots->count())) {
-        return refused(code.program, fmt::format("cpu {} does not exist, the Vm has {}",
-                                                 options.cpu, module.cpu_slots->count()));
+        return refused_cpu(code.program, options.cpu, module.cpu_slots->count());
     }
     const CpuLease lease(code.needs_cpu ? module.cpu_slots.get() : nullptr, options.cpu);
     input.insn_budget = options.insn_budget != 0 ? options.insn_budget : module.insn_budget;
@@ -75,8 +86,8 @@ std::vector<ListedInsn> in_lines(std::span<const jit::SlotCode> listing) {
 }
 
 // Most of the time of a small program goes into the state of its run, unless it needs none.
-inline RunResult run(const vm::ModuleState& module, const exec::Code& code,
-                     const exec::RunInput& input, const RunOptions& options) {
+inline RunResult run(const vm::ModuleState& module, const exec::Code& code, exec::RunInput&& input,
+                     const RunOptions& options) {
     const bool has_cpu = options.cpu < 0 || options.cpu < std::int32_t(module.cpu_slots->count());
     if (code.native_leaf != nullptr && options.watch == nullptr && has_cpu) {
         return {.r0 = code.native_leaf(input.ctx)};
@@ -160,11 +171,11 @@ Expected<std::vector<ListedInsn>> Executable::ir() const {
 }
 
 RunResult Executable::run_xdp(XdpCtx& ctx, const RunOptions& options) const {
-    return program().type == ProgType::Xdp
-               ? ebpfvm::run(*module_, *program_->code, {.ctx = &ctx, .packet = &ctx.packet},
-                             options)
-               : refused(program(), fmt::format("program \"{}\" is {}, not xdp", program().name,
-                                                name_of(program().type)));
+    const exec::Code& code = *program_->code;
+    if (code.program.type != ProgType::Xdp) {
+        return refused_type(code.program, "not xdp");
+    }
+    return ebpfvm::run(*module_, code, {.ctx = &ctx, .packet = &ctx.packet}, options);
 }
 
 RunResult Executable::run(SkbCtx& ctx, const RunOptions& options) const {
@@ -175,8 +186,7 @@ RunResult Executable::run(SkbCtx& ctx, const RunOptions& options) const {
         return ebpfvm::run(*module_, *program_->code, {.ctx = &ctx, .packet = &ctx.packet},
                            options);
     default:
-        return refused(program(), fmt::format("program \"{}\" is {}, which has no skb",
-                                              program().name, name_of(program().type)));
+        return refused_type(program(), "which has no skb");
     }
 }
 
