@@ -28,7 +28,7 @@ struct Use {
 // Where insns clobber these registers, as bits; ascending. There are few kinds of such insns.
 struct Fixed {
     std::uint32_t regs;
-    std::vector<Position> places;
+    Vec<Position> places;
 };
 
 // A piece of a value's lifetime, in one place.
@@ -67,9 +67,9 @@ class Allocator {
     // Lifetimes begin where values are made: blocks come behind those that dominate them. One that
     // has to wait comes at the end of its loop, so that it is in nobody's way.
     void find_order() {
-        std::vector<std::vector<BlockId>> waiting(fn_.blocks.size()); // by the block that dominates
-        std::vector<bool> is_placed(fn_.blocks.size(), false);
-        std::vector<BlockId> ready; // those that waited for a block which has come
+        Vec<Vec<BlockId>> waiting(fn_.blocks.size()); // by the block that dominates
+        Vec<bool> is_placed(fn_.blocks.size(), false);
+        Vec<BlockId> ready; // those that waited for a block which has come
         order_.reserve(fn_.layout.size());
         const auto place = [&](BlockId id) {
             is_placed[id] = true;
@@ -78,7 +78,7 @@ class Allocator {
             waiting[id].clear();
         };
         const auto place_ready = [&](auto may_come) {
-            std::vector<BlockId> kept;
+            Vec<BlockId> kept;
             for (std::size_t i = 0; i < ready.size(); ++i) { // more of them come up
                 const BlockId id = ready[i];
                 if (may_come(id)) {
@@ -150,7 +150,7 @@ class Allocator {
     void collect_uses() {
         hint_reg_.assign(fn_.nodes.size(), kNoReg);
         hint_phi_.assign(fn_.nodes.size(), 0);
-        std::vector<RawUse> raw;
+        Vec<RawUse> raw;
         raw.reserve(2 * fn_.nodes.size());
         for (const BlockId block : order_) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
@@ -166,14 +166,14 @@ class Allocator {
             use_begin_[i] += use_begin_[i - 1];
         }
         raw_.resize(raw.size());
-        std::vector<std::uint32_t> next(use_begin_.begin(), use_begin_.end() - 1);
+        Vec<std::uint32_t> next(use_begin_.begin(), use_begin_.end() - 1);
         for (const RawUse& use : raw) {
             raw_[next[use.value]++] = use;
         }
         uses_.resize(raw_.size() + fn_.nodes.size()); // one more each: where it is made
     }
 
-    void collect(ValueId id, BlockId block, std::vector<RawUse>& raw) {
+    void collect(ValueId id, BlockId block, Vec<RawUse>& raw) {
         const Node& node = fn_[id];
         const Position at = out_.positions[id];
         if (node.kind == Kind::Phi) {
@@ -388,7 +388,7 @@ class Allocator {
         }
         return first;
     }
-    [[nodiscard]] Position first_of(const std::vector<Position>& places,
+    [[nodiscard]] Position first_of(const Vec<Position>& places,
                                     const Interval& interval) const {
         auto at = std::ranges::lower_bound(places, interval.from);
         while (at != places.end() && *at < interval.to) {
@@ -687,7 +687,7 @@ class Allocator {
             spill_from(other, from);
             break;
         }
-        std::vector<std::uint32_t> others;
+        Vec<std::uint32_t> others;
         each_inactive(index, [&](std::uint32_t other, Position) {
             if (intervals_[other].reg == reg) {
                 others.push_back(other);
@@ -841,36 +841,36 @@ class Allocator {
         }
         [[nodiscard]] const T& top() const { return items_.front(); }
         [[nodiscard]] bool empty() const { return items_.empty(); }
-        [[nodiscard]] const std::vector<T>& all() const { return items_; }
+        [[nodiscard]] const Vec<T>& all() const { return items_; }
 
       private:
-        std::vector<T> items_{};
+        Vec<T> items_{};
     };
     using Entry = std::pair<Position, std::uint32_t>;
 
     Function& fn_;
     const Cpu cpu_;
     Allocation out_{};
-    std::vector<BlockId> order_{}; // of positions; machine code has another one
-    std::vector<Fixed> fixed_{};
-    std::vector<std::uint8_t> hint_reg_{};
-    std::vector<ValueId> hint_phi_{};
-    std::vector<RawUse> raw_{};
-    std::vector<std::uint32_t> use_begin_{};
-    std::vector<Use> uses_{};
-    std::vector<Range> ranges_{};
-    std::vector<Interval> intervals_{};
-    std::vector<std::uint32_t> first_piece_{}; // by node
-    std::vector<BlockId> blocks_{};
-    std::vector<ValueId> stamp_{};
-    std::vector<Position> live_end_{};
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> live_begin_{}; // into live_blocks_
-    std::vector<BlockId> live_blocks_{};
-    std::vector<Entry> whole_{}; // by begin
+    Vec<BlockId> order_{}; // of positions; machine code has another one
+    Vec<Fixed> fixed_{};
+    Vec<std::uint8_t> hint_reg_{};
+    Vec<ValueId> hint_phi_{};
+    Vec<RawUse> raw_{};
+    Vec<std::uint32_t> use_begin_{};
+    Vec<Use> uses_{};
+    Vec<Range> ranges_{};
+    Vec<Interval> intervals_{};
+    Vec<std::uint32_t> first_piece_{}; // by node
+    Vec<BlockId> blocks_{};
+    Vec<ValueId> stamp_{};
+    Vec<Position> live_end_{};
+    Vec<std::pair<std::uint32_t, std::uint32_t>> live_begin_{}; // into live_blocks_
+    Vec<BlockId> live_blocks_{};
+    Vec<Entry> whole_{}; // by begin
     std::size_t next_whole_ = 0;
     Queue<Entry> pieces_{};
     Queue<Entry> inactive_{};
-    std::vector<std::uint32_t> active_{};
+    Vec<std::uint32_t> active_{};
     Position first_end_ = kEnd; // of a range of those, or before
     std::array<Position, kMachineRegs> home_until_{};
     std::uint32_t allowed_ = 0;

@@ -101,7 +101,7 @@ struct ProgramShape {
         bool can_inline = true;
         SubprogShape shape{};
     };
-    std::vector<Subprog> subprogs{};
+    Vec<Subprog> subprogs{};
     bool is_supported = true;
     bool needs_state = false;
 
@@ -179,7 +179,7 @@ class Builder : Writer {
         : Writer(fn), code_(code), program_(program), may_inline_(may_inline) {}
 
     /// Subprograms that the function calls are noted in `called`.
-    void run(std::vector<std::uint32_t>& called) {
+    void run(Vec<std::uint32_t>& called) {
         called_ = &called;
         const auto& subprog = program_.subprogs[fn_.subprog];
         const std::size_t slots = subprog.end - subprog.begin;
@@ -217,12 +217,12 @@ class Builder : Writer {
         const ProgramShape::Subprog* subprog = nullptr;
         std::uint32_t index = 0;
         bool is_inlined = false;
-        std::vector<BlockId> first{}; // by SlotBlock
-        std::vector<BlockId> last{};  // kNoBlock: not filled yet
-        std::vector<Regs> ends{};     // registers at the end, by SlotBlock
-        std::vector<BlockId> blocks{};
-        std::vector<Chunk> chunks{}; // the layout of each SlotBlock
-        std::vector<std::pair<BlockId, ValueId>> returns{};
+        Vec<BlockId> first{}; // by SlotBlock
+        Vec<BlockId> last{};  // kNoBlock: not filled yet
+        Vec<Regs> ends{};     // registers at the end, by SlotBlock
+        Vec<BlockId> blocks{};
+        Vec<Chunk> chunks{}; // the layout of each SlotBlock
+        Vec<std::pair<BlockId, ValueId>> returns{};
     };
     struct Incomplete {
         std::uint32_t place;
@@ -259,11 +259,11 @@ class Builder : Writer {
             in.first[place] = fn_.add_block();
         }
         const BlockId before = at_;
-        std::vector<BlockId>& outer = *placed_;
+        Vec<BlockId>& outer = *placed_;
         placed_ = &in.blocks;
         jump_to(in.first[0]);
 
-        std::vector<Incomplete> incomplete;
+        Vec<Incomplete> incomplete;
         for (const std::uint32_t place : shape.order) {
             in.chunks[place].begin = in.blocks.size();
             start_block(in.first[place]);
@@ -302,7 +302,7 @@ class Builder : Writer {
     ValueId join_returns(const Instance& in) {
         const BlockId behind = fn_.add_block();
         start_block(behind);
-        std::vector<ValueId> values;
+        Vec<ValueId> values;
         for (const auto& [block, value] : in.returns) {
             fn_.add_edge(block, behind);
             values.push_back(value);
@@ -314,14 +314,14 @@ class Builder : Writer {
     }
 
     Regs entry_regs(const Instance& in, std::uint32_t place, const Regs* initial,
-                    std::vector<Incomplete>& incomplete) {
+                    Vec<Incomplete>& incomplete) {
         const SlotBlock& block = in.subprog->shape.blocks[place];
         slot_ = block.begin;
         const bool is_complete = std::ranges::all_of(
             block.preds, [&](std::uint32_t pred) { return in.last[pred] != kNoBlock; });
         Regs regs;
         regs.fill(fn_.constant(0));
-        std::vector<ValueId>& values = values_;
+        Vec<ValueId>& values = values_;
         for (unsigned reg = 0; reg < kVarCount; ++reg) {
             if ((block.live & bit(reg)) == 0 || reg == kFramePointer) {
                 continue;
@@ -355,7 +355,7 @@ class Builder : Writer {
 
     // Edges may have been made in another order than `preds` of the SlotBlock.
     void complete(const Instance& in, const Incomplete& phi, BlockId before, const Regs& initial) {
-        std::vector<ValueId>& values = values_;
+        Vec<ValueId>& values = values_;
         values.clear();
         for (const BlockId pred : fn_.blocks[in.first[phi.place]].preds) {
             if (pred == before && phi.place == 0) {
@@ -665,7 +665,7 @@ class Builder : Writer {
 
     void call_helper(const exec::Slot& slot) {
         const auto& helper = *reinterpret_cast<const Helper*>(slot.imm);
-        std::vector<ValueId>& args = values_;
+        Vec<ValueId>& args = values_;
         args.clear();
         for (unsigned i = 0; i < kMaxArgs && helper.proto.args[i] != ArgType::None; ++i) {
             ValueId arg = regs_[i + 1];
@@ -705,7 +705,7 @@ class Builder : Writer {
                 called_->push_back(index);
             }
             const RegSet live = program_.subprogs[index].shape.blocks.front().live;
-            std::vector<ValueId> used;
+            Vec<ValueId> used;
             for (unsigned i = 0; i < kMaxArgs; ++i) {
                 used.push_back((live & bit(i + 1)) != 0 ? args[i] : 0);
             }
@@ -773,29 +773,29 @@ class Builder : Writer {
     const exec::Code& code_;
     const ProgramShape& program_;
     const bool may_inline_;
-    std::vector<std::uint32_t>* called_ = nullptr;
-    std::vector<std::uint32_t> open_{}; // subprograms around the current place
+    Vec<std::uint32_t>* called_ = nullptr;
+    Vec<std::uint32_t> open_{}; // subprograms around the current place
     Regs regs_{};
-    std::vector<ValueId> values_{};       // of the list that is being put together
-    std::vector<std::uint32_t> places_{}; // of SlotBlocks, by the block that ends them
+    Vec<ValueId> values_{};       // of the list that is being put together
+    Vec<std::uint32_t> places_{}; // of SlotBlocks, by the block that ends them
     ValueId host_ctx_ = 0;
     std::uint32_t slots_ = 0;
 };
 
 } // namespace
 
-std::optional<std::vector<Function>> build(const exec::Code& code, const OptOptions& options) {
+std::optional<Vec<Function>> build(const exec::Code& code, const OptOptions& options) {
     const ProgramShape program(code);
     if (!program.is_supported) {
         return std::nullopt;
     }
-    std::vector<Function> functions;
-    std::vector<std::uint32_t> wanted{0};
+    Vec<Function> functions;
+    Vec<std::uint32_t> wanted{0};
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         Function fn;
         fn.code = &code;
         fn.subprog = wanted[i];
-        std::vector<std::uint32_t> called;
+        Vec<std::uint32_t> called;
         Builder(code, program, options.has(Pass::Inline), fn).run(called);
         for (const std::uint32_t index : called) {
             if (std::ranges::find(wanted, index) == wanted.end()) {

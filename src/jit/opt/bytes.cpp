@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <bit>
 #include <optional>
-#include <vector>
 
 namespace ebpfvm::jit::opt {
 namespace {
@@ -57,7 +56,7 @@ class LoadMerger {
     }
 
     // The bytes of `value` << `shift`; false if it is not a sum of loads.
-    bool collect(ValueId value, unsigned shift, std::vector<Piece>& pieces) {
+    bool collect(ValueId value, unsigned shift, Vec<Piece>& pieces) {
         const Node& node = fn_[value];
         if (pieces.size() > kMaxPieces || shift >= 64) {
             return false;
@@ -78,7 +77,7 @@ class LoadMerger {
                    collect(node.args[0], shift + count, pieces);
         }
         case Kind::Bswap: {
-            std::vector<Piece> inner;
+            Vec<Piece> inner;
             if (!collect(node.args[0], 0, inner)) {
                 return false;
             }
@@ -105,7 +104,7 @@ class LoadMerger {
     }
 
     void merge(ValueId root) {
-        std::vector<Piece> pieces;
+        Vec<Piece> pieces;
         parts_.clear();
         if (!collect(root, 0, pieces) || pieces.size() < 2 || pieces.size() > 8) {
             return;
@@ -115,7 +114,7 @@ class LoadMerger {
             return;
         }
         const bool is_big_endian = pieces[1].off < pieces[0].off;
-        std::vector<ValueId> parts;
+        Vec<ValueId> parts;
         for (std::size_t i = 0; i < pieces.size();) {
             std::size_t count = 1;
             while (i + count < pieces.size() &&
@@ -145,7 +144,7 @@ class LoadMerger {
     }
 
     // One base, loaded here while memory was as it is at the root.
-    bool are_from_one_place(ValueId root, const std::vector<Piece>& pieces) {
+    bool are_from_one_place(ValueId root, const Vec<Piece>& pieces) {
         if (numbered_ != fn_[root].block) {
             number(fn_[root].block);
         }
@@ -157,7 +156,7 @@ class LoadMerger {
         });
     }
 
-    ValueId load(ValueId root, const std::vector<Piece>& pieces, std::size_t at, std::size_t count,
+    ValueId load(ValueId root, const Vec<Piece>& pieces, std::size_t at, std::size_t count,
                  bool is_big_endian) {
         const Piece& lowest = pieces[at];
         Node node;
@@ -176,9 +175,9 @@ class LoadMerger {
     }
 
     Function& fn_;
-    std::vector<bool> is_done_;         // Ors that are part of what was merged
-    std::vector<ValueId> parts_{};      // Ors below the current root
-    std::vector<std::uint32_t> epochs_; // of what was there at the beginning
+    Vec<bool> is_done_;         // Ors that are part of what was merged
+    Vec<ValueId> parts_{};      // Ors below the current root
+    Vec<std::uint32_t> epochs_; // of what was there at the beginning
     std::uint32_t epoch_ = 0;
     BlockId numbered_ = kNoBlock;
     bool changed_ = false;
@@ -359,8 +358,8 @@ class StoreMerger {
                                                    fn_.constant(part.shift));
     }
     Function& fn_;
-    std::vector<ValueId> pending_{};      // stores that nothing has come between
-    std::vector<std::uint32_t> epochs_{}; // of loads: how many stores and calls come before them
+    Vec<ValueId> pending_{};      // stores that nothing has come between
+    Vec<std::uint32_t> epochs_{}; // of loads: how many stores and calls come before them
     std::uint32_t epoch_ = 0;
     std::uint32_t first_epoch_ = 0; // of the block
     bool changed_ = false;

@@ -68,8 +68,8 @@ class Cleaner {
   private:
     // Which phis hold 32 bits: all that follow from that, as far as it holds.
     void find_bits() {
-        const std::vector<BlockId>& order = fn_.order;
-        std::vector<ValueId> phis;
+        const Vec<BlockId>& order = fn_.order;
+        Vec<ValueId> phis;
         for (const BlockId block : order) {
             for (ValueId id = fn_.blocks[block].first; id != 0 && fn_[id].kind == Kind::Phi;
                  id = fn_[id].next) {
@@ -85,7 +85,7 @@ class Cleaner {
             }
         }
     }
-    void update_bits(const std::vector<BlockId>& order) {
+    void update_bits(const Vec<BlockId>& order) {
         for (const BlockId block : order) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
                 if (fn_[id].kind != Kind::Phi) {
@@ -219,7 +219,7 @@ class Cleaner {
 
     // Branches that always go one way.
     bool prune() {
-        std::vector<std::pair<BlockId, BlockId>> gone;
+        Vec<std::pair<BlockId, BlockId>> gone;
         for (const BlockId id : fn_.layout) {
             Node& end = fn_[fn_.blocks[id].last];
             if (end.kind != Kind::Branch || !fn_.is_const(end.args[0]) ||
@@ -237,8 +237,8 @@ class Cleaner {
     }
 
     void remove_dead() {
-        std::vector<bool> is_used(fn_.nodes.size(), false);
-        std::vector<ValueId> work;
+        Vec<bool> is_used(fn_.nodes.size(), false);
+        Vec<ValueId> work;
         work.reserve(fn_.nodes.size());
         const auto use = [&](ValueId id) {
             if (!is_used[id]) {
@@ -332,7 +332,7 @@ class Cleaner {
 
     Function& fn_;
     ValueTable table_{};
-    std::vector<BlockId> merged_into_{};
+    Vec<BlockId> merged_into_{};
     bool changed_ = false;
     bool has_replaced_ = false; // phis, while blocks were merged
 };

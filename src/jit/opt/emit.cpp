@@ -53,7 +53,7 @@ struct Shared {
     CodeMap* map = nullptr;
     StackWriter stack{as, map};
     const Cpu& cpu;
-    std::vector<Label>& subprogs;
+    Vec<Label>& subprogs;
     Label leave;
     bool has_tail_calls = false;
     bool has_data = false; // does any helper look at CallContext::data()?
@@ -139,7 +139,7 @@ class FunctionEmitter {
         if (map_ != nullptr) {
             map_->begin_body(here());
         }
-        std::vector<Move> moves;
+        Vec<Move> moves;
         for (ValueId id = fn_.blocks[0].first; id != 0; id = fn_[id].next) {
             if (is_param(fn_, fn_[id])) {
                 const Place from{.kind = Place::Kind::Reg, .reg = param_reg(fn_, fn_[id])};
@@ -238,7 +238,7 @@ class FunctionEmitter {
     }
 
     // All at once. Constants come last: nothing reads them.
-    void move_all(std::vector<Move> moves) {
+    void move_all(Vec<Move> moves) {
         std::erase_if(moves, [](const Move& m) { return m.from == m.to; });
         while (!moves.empty()) {
             const auto is_read = [&](const Move& done) {
@@ -265,7 +265,7 @@ class FunctionEmitter {
     }
 
     void moves_at(Position at) {
-        std::vector<Move> moves;
+        Vec<Move> moves;
         while (next_move_ < places_.moves.size() && places_.moves[next_move_].at <= at) {
             moves.push_back(places_.moves[next_move_++]);
         }
@@ -951,7 +951,7 @@ class FunctionEmitter {
     }
 
     void jump_by_table(const Node& node) {
-        const std::vector<std::uint32_t>& table = fn_.tables[std::size_t(node.imm)];
+        const Vec<std::uint32_t>& table = fn_.tables[std::size_t(node.imm)];
         const auto& succs = fn_.blocks[block_].succs;
         const Node& index = fn_[node.args[0]];
         if (index.bits >= 64 || std::uint64_t{1} << index.bits > table.size()) {
@@ -961,7 +961,7 @@ class FunctionEmitter {
         const Label begin = as_.newLabel();
         as_.lea(gp(kScratch), x86::ptr(begin));
         as_.jmp(x86::ptr(gp(kScratch), arg(0), 3));
-        std::vector<Label> targets;
+        Vec<Label> targets;
         for (const std::uint32_t way : table) {
             targets.push_back(label_of(succs[way]));
         }
@@ -999,7 +999,7 @@ class FunctionEmitter {
     }
 
     void move_args(const Node& node) {
-        std::vector<Move> moves;
+        Vec<Move> moves;
         const auto args = fn_.list(node);
         for (std::size_t i = 0; i < args.size(); ++i) {
             moves.push_back({at_,
@@ -1105,10 +1105,10 @@ class FunctionEmitter {
     CodeMap* map_;
     StackWriter& stack_;
     const std::function<void(std::size_t)>& note_;
-    std::vector<Label> labels_{};
-    std::vector<std::uint32_t> block_bytes_{};
+    Vec<Label> labels_{};
+    Vec<std::uint32_t> block_bytes_{};
     BlockId last_loop_ = kNoBlock;
-    std::vector<std::function<void()>> cold_{}; // code that is rarely run, behind the rest
+    Vec<std::function<void()>> cold_{}; // code that is rarely run, behind the rest
     Label exit_{};
     std::uint32_t saved_ = 0; // registers, as bits
     std::uint32_t room_ = 0;  // bytes below the saved registers

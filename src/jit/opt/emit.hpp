@@ -9,12 +9,11 @@
 
 #include <functional>
 #include <span>
-#include <vector>
 
 namespace ebpfvm::jit::opt {
 
 struct Entries {
-    std::vector<asmjit::Label> subprogs{}; ///< by subprogram; invalid: inlined everywhere
+    Vec<asmjit::Label> subprogs{}; ///< by subprogram; invalid: inlined everywhere
     asmjit::Label run{};                   ///< where runs and tail calls enter
     asmjit::Label leaf{};                  ///< Code::native_leaf, or invalid
 };

@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cstddef>
-#include <vector>
 
 namespace ebpfvm::jit::opt {
 namespace {
@@ -212,12 +211,12 @@ class HashLookupWriter {
 
     Writer& to_;
     const HashView& view_;
-    std::vector<ValueId> key_{};
+    Vec<ValueId> key_{};
     ValueId bucket_ = 0; // address
     BlockId missing_ = 0;
     BlockId search_ = 0;
     BlockId behind_ = 0;
-    std::vector<ValueId> results_{}; // by the jumps to behind_
+    Vec<ValueId> results_{}; // by the jumps to behind_
     bool is_cold_ = false;
 };
 

@@ -148,7 +148,7 @@ ValueId& Function::constant_entry(std::uint64_t value) {
 
 ValueId Function::constant(std::uint64_t value) {
     if (2 * constant_count_ >= constants_.size()) {
-        std::vector<ValueId> before(std::max<std::size_t>(64, 2 * constants_.size()), 0);
+        Vec<ValueId> before(std::max<std::size_t>(64, 2 * constants_.size()), 0);
         before.swap(constants_);
         for (const ValueId id : before) {
             if (id != 0) {
@@ -211,7 +211,7 @@ void Function::remove_edge(BlockId from, BlockId to) {
     succs.erase(std::ranges::remove(succs, to).begin(), succs.end());
 }
 
-void Function::remove_edges(std::vector<std::pair<BlockId, BlockId>>& edges) {
+void Function::remove_edges(Vec<std::pair<BlockId, BlockId>>& edges) {
     std::ranges::sort(edges, {},
                       [](const auto& edge) { return std::pair(edge.second, edge.first); });
     for (auto edge = edges.begin(); edge != edges.end();) {
@@ -219,7 +219,7 @@ void Function::remove_edges(std::vector<std::pair<BlockId, BlockId>>& edges) {
         const auto end =
             std::find_if(edge, edges.end(), [&](const auto& e) { return e.second != to; });
         Block& target = blocks[to];
-        std::vector<std::uint32_t> kept;
+        Vec<std::uint32_t> kept;
         for (std::uint32_t i = 0; i < target.preds.size(); ++i) {
             if (!std::binary_search(edge, end, std::pair(target.preds[i], to))) {
                 kept.push_back(i);

@@ -4,6 +4,7 @@
 
 #include "exec/code.hpp"
 #include "isa/op_kind.hpp"
+#include "jit/opt/scratch.hpp"
 
 #include <boost/container/small_vector.hpp>
 
@@ -11,7 +12,6 @@
 #include <cstdint>
 #include <span>
 #include <utility>
-#include <vector>
 
 namespace ebpfvm::jit::opt {
 
@@ -130,15 +130,15 @@ struct Function {
     std::uint32_t subprog = 0;
     Anchor anchor = Anchor::None;
     std::uint32_t frame_bytes = 0; ///< of BPF stack, its own and of what is inlined
-    std::vector<Node> nodes{1};
-    std::vector<Block> blocks{};
-    std::vector<BlockId> layout{}; ///< blocks in the order of machine code; only what is reachable
-    std::vector<ValueId> pool{};   ///< of lists
-    std::vector<std::vector<std::uint32_t>> tables{}; ///< of Switches
+    Vec<Node> nodes{1};
+    Vec<Block> blocks{};
+    Vec<BlockId> layout{}; ///< blocks in the order of machine code; only what is reachable
+    Vec<ValueId> pool{};   ///< of lists
+    Vec<Vec<std::uint32_t>> tables{}; ///< of Switches
     // Set by find_loops().
-    std::vector<BlockId> order{};       ///< reverse postorder
-    std::vector<BlockId> headers{};     ///< of loops, outer ones before inner ones
-    std::vector<BlockId> outer_loops{}; ///< by header: header of the loop around it
+    Vec<BlockId> order{};       ///< reverse postorder
+    Vec<BlockId> headers{};     ///< of loops, outer ones before inner ones
+    Vec<BlockId> outer_loops{}; ///< by header: header of the loop around it
 
     [[nodiscard]] Node& operator[](ValueId id) { return nodes[id]; }
     [[nodiscard]] const Node& operator[](ValueId id) const { return nodes[id]; }
@@ -183,7 +183,7 @@ struct Function {
     void remove_edge(BlockId from, BlockId to);
     /// The same for many, (from, to) each, without going through all predecessors for each of them.
     /// Sorts them.
-    void remove_edges(std::vector<std::pair<BlockId, BlockId>>& edges);
+    void remove_edges(Vec<std::pair<BlockId, BlockId>>& edges);
 
     [[nodiscard]] bool dominates(BlockId above, BlockId below) const {
         return blocks[above].dom_begin <= blocks[below].dom_begin &&
@@ -193,7 +193,7 @@ struct Function {
   private:
     [[nodiscard]] ValueId& constant_entry(std::uint64_t value);
 
-    std::vector<ValueId> constants_{}; // a hash table; 0: free
+    Vec<ValueId> constants_{}; // a hash table; 0: free
     std::size_t constant_count_ = 0;
 };
 

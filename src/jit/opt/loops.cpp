@@ -43,7 +43,7 @@ class LoopFinder {
             BlockId block;
             std::size_t next;
         };
-        std::vector<Visit> path;
+        Vec<Visit> path;
         path.reserve(fn_.blocks.size());
         path.push_back({0, 0});
         order_.reserve(fn_.blocks.size());
@@ -72,7 +72,7 @@ class LoopFinder {
         if (order_.size() == fn_.layout.size()) {
             return;
         }
-        std::vector<std::pair<BlockId, BlockId>> gone;
+        Vec<std::pair<BlockId, BlockId>> gone;
         for (const BlockId id : fn_.layout) {
             Block& block = fn_.blocks[id];
             if (block.rpo != kUnseen) {
@@ -140,8 +140,8 @@ class LoopFinder {
         semi_.resize(count);
         label_.resize(count);
         ancestor_.assign(count, 0);
-        std::vector<std::uint32_t> idoms(count, 0);
-        std::vector<std::vector<std::uint32_t>> buckets(count);
+        Vec<std::uint32_t> idoms(count, 0);
+        Vec<Vec<std::uint32_t>> buckets(count);
         for (std::uint32_t i = 0; i < count; ++i) {
             semi_[i] = label_[i] = i;
         }
@@ -169,7 +169,7 @@ class LoopFinder {
     // Numbers blocks depth first; how many there are.
     std::uint32_t search() {
         number_.assign(fn_.blocks.size(), kUnseen);
-        std::vector<std::pair<BlockId, std::uint32_t>> work{{0, 0}}; // with the parent's number
+        Vec<std::pair<BlockId, std::uint32_t>> work{{0, 0}}; // with the parent's number
         while (!work.empty()) {
             const auto [block, parent] = work.back();
             work.pop_back();
@@ -218,7 +218,7 @@ class LoopFinder {
             const Block& block = fn_.blocks[order_[i]];
             fn_.blocks[block.idom].dom_end += block.dom_end;
         }
-        std::vector<std::uint32_t> next(fn_.blocks.size());
+        Vec<std::uint32_t> next(fn_.blocks.size());
         for (const BlockId id : order_) {
             Block& block = fn_.blocks[id];
             const std::uint32_t size = block.dom_end;
@@ -231,7 +231,7 @@ class LoopFinder {
 
     // Inner loops come later in the order than the loops around them.
     void find_bodies() {
-        std::vector<BlockId> work;
+        Vec<BlockId> work;
         for (std::size_t i = order_.size(); i-- > 0;) {
             const BlockId header = order_[i];
             for (const BlockId pred : fn_.blocks[header].preds) {
@@ -295,17 +295,17 @@ class LoopFinder {
     };
 
     Function& fn_;
-    std::vector<BlockId>& order_;
-    std::vector<Climb> climbs_{};
-    std::vector<BlockId> outer_{};
+    Vec<BlockId>& order_;
+    Vec<Climb> climbs_{};
+    Vec<BlockId> outer_{};
     // Of improve_dominators(), by number.
-    std::vector<std::uint32_t> number_{}; // by block
-    std::vector<BlockId> visited_{};
-    std::vector<std::uint32_t> parent_{};
-    std::vector<std::uint32_t> semi_{};
-    std::vector<std::uint32_t> label_{};
-    std::vector<std::uint32_t> ancestor_{}; // plus 1; 0: none
-    std::vector<std::uint32_t> path_{};
+    Vec<std::uint32_t> number_{}; // by block
+    Vec<BlockId> visited_{};
+    Vec<std::uint32_t> parent_{};
+    Vec<std::uint32_t> semi_{};
+    Vec<std::uint32_t> label_{};
+    Vec<std::uint32_t> ancestor_{}; // plus 1; 0: none
+    Vec<std::uint32_t> path_{};
 };
 
 } // namespace

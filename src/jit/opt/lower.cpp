@@ -22,7 +22,7 @@ class Lowering {
   private:
     // Moves of phis need a block of their own where an edge has others beside it at both ends.
     void split_edges() {
-        std::vector<BlockId> layout;
+        Vec<BlockId> layout;
         layout.reserve(2 * fn_.layout.size());
         const auto first_new = BlockId(fn_.blocks.size());
         for (const BlockId id : fn_.layout) {
@@ -77,15 +77,15 @@ class Lowering {
 
     // How often values are used.
     struct Uses {
-        std::vector<std::uint32_t> others{}; // other than as addresses
-        std::vector<std::uint32_t> parts{};  // as part of a sum that is nothing but an address
+        Vec<std::uint32_t> others{}; // other than as addresses
+        Vec<std::uint32_t> parts{};  // as part of a sum that is nothing but an address
     };
 
     // base + (index << scale) + constant, if nobody needs the sum itself. Constant bases share a
     // register.
     void fold_addresses() {
         Uses uses;
-        std::vector<std::uint32_t>& others = uses.others;
+        Vec<std::uint32_t>& others = uses.others;
         others.assign(fn_.nodes.size(), 0);
         for (const BlockId block : fn_.layout) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
@@ -108,9 +108,9 @@ class Lowering {
         remove_unused();
     }
 
-    [[nodiscard]] std::vector<std::uint32_t>
-    parts_of_addresses(const std::vector<std::uint32_t>& others) {
-        std::vector<std::uint32_t> parts(fn_.nodes.size(), 0);
+    [[nodiscard]] Vec<std::uint32_t>
+    parts_of_addresses(const Vec<std::uint32_t>& others) {
+        Vec<std::uint32_t> parts(fn_.nodes.size(), 0);
         for (const BlockId block : fn_.layout) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
                 const Node& sum = fn_[id];
@@ -181,8 +181,8 @@ class Lowering {
     }
 
     void remove_unused() {
-        std::vector<std::uint32_t> uses(fn_.nodes.size(), 0);
-        std::vector<ValueId> work;
+        Vec<std::uint32_t> uses(fn_.nodes.size(), 0);
+        Vec<ValueId> work;
         for (const BlockId block : fn_.layout) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
                 each_arg(fn_, fn_[id], [&](ValueId& arg) { ++uses[arg]; });

@@ -4,6 +4,7 @@
 #include "jit/opt/build.hpp"
 #include "jit/opt/emit.hpp"
 #include "jit/opt/passes.hpp"
+#include "jit/opt/scratch.hpp"
 #include "support/try.hpp"
 
 #include <algorithm>
@@ -43,7 +44,7 @@ void optimise(opt::Function& fn, const OptOptions& options) {
     opt::lower(fn);
 }
 
-std::optional<std::vector<opt::Function>> functions_of(const exec::Code& code,
+std::optional<opt::Vec<opt::Function>> functions_of(const exec::Code& code,
                                                        const OptOptions& options) {
     if (!code.is_verified || code.blinds_constants) {
         return std::nullopt;
@@ -59,7 +60,7 @@ std::optional<std::vector<opt::Function>> functions_of(const exec::Code& code,
 
 opt::Entries emit_all(std::span<opt::Function> functions, asmjit::CodeHolder& holder,
                       const Cpu& cpu, const std::function<void(std::size_t)>& note, CodeMap* map) {
-    std::vector<opt::Allocation> allocations;
+    opt::Vec<opt::Allocation> allocations;
     for (opt::Function& fn : functions) {
         allocations.push_back(opt::allocate(fn, cpu));
     }
@@ -70,6 +71,7 @@ opt::Entries emit_all(std::span<opt::Function> functions, asmjit::CodeHolder& ho
 
 Expected<bool> compile_optimised(exec::Code& code, const std::shared_ptr<CodeMemory>& memory,
                                  const OptOptions& options, const Cpu& cpu) {
+    const opt::Scratch scratch;
     auto functions = functions_of(code, options);
     if (!functions) {
         return false;
@@ -83,6 +85,7 @@ Expected<bool> compile_optimised(exec::Code& code, const std::shared_ptr<CodeMem
 
 Expected<std::vector<SlotCode>> list_optimised(const exec::Code& code, const OptOptions& options,
                                                const Cpu& cpu) {
+    const opt::Scratch scratch;
     auto functions = functions_of(code, options);
     if (!functions) {
         return list_baseline(code, cpu);
@@ -94,6 +97,7 @@ Expected<std::vector<SlotCode>> list_optimised(const exec::Code& code, const Opt
 }
 
 std::vector<SlotCode> list_ir(const exec::Code& code, const OptOptions& options) {
+    const opt::Scratch scratch;
     const auto functions = functions_of(code, options);
     std::vector<SlotCode> lines;
     if (functions) {

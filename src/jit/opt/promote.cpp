@@ -154,7 +154,7 @@ class Promoter {
 
     bool choose() {
         std::ranges::sort(accesses_, {}, &Access::span);
-        for (std::vector<Span>* all : {&fixed_, &reads_}) {
+        for (Vec<Span>* all : {&fixed_, &reads_}) {
             std::ranges::sort(*all);
             all->erase(std::ranges::unique(*all).begin(), all->end());
         }
@@ -179,7 +179,7 @@ class Promoter {
         if (overlaps_any(fixed_, group.span) || (!is_read && overlaps_any(reads_, group.span))) {
             return;
         }
-        std::vector<std::int64_t> ends;
+        Vec<std::int64_t> ends;
         for (const Access& access : accesses) {
             ends.push_back(access.span.begin);
             ends.push_back(access.span.end);
@@ -202,7 +202,7 @@ class Promoter {
             }
         }
     }
-    static bool overlaps_any(const std::vector<Span>& spans, const Span& span) {
+    static bool overlaps_any(const Vec<Span>& spans, const Span& span) {
         return std::ranges::any_of(spans, [&](const Span& other) { return span.overlaps(other); });
     }
 
@@ -232,9 +232,9 @@ class Promoter {
     // Where there will be no registers for all that changes in a loop, what does not change in each
     // turn stays in memory. It would be moved to and fro in all turns.
     void leave_rare() {
-        std::vector<Use> uses = uses_in_loops();
+        Vec<Use> uses = uses_in_loops();
         std::ranges::sort(uses, {}, [](const Use& use) { return std::pair(use.loop, use.var); });
-        std::vector<Use> vars;
+        Vec<Use> vars;
         for (const Use& use : uses) {
             if (!vars.empty() && vars.back().loop == use.loop && vars.back().var == use.var) {
                 vars.back().is_rare &= use.is_rare;
@@ -243,7 +243,7 @@ class Promoter {
                 vars.push_back(use);
             }
         }
-        std::vector<bool> stays(vars_.size(), false);
+        Vec<bool> stays(vars_.size(), false);
         for (auto begin = vars.begin(); begin != vars.end();) {
             const auto end = std::find_if(begin, vars.end(),
                                           [&](const Use& use) { return use.loop != begin->loop; });
@@ -256,8 +256,8 @@ class Promoter {
         std::size_t var = 0;
         std::erase_if(vars_, [&](const Span&) { return stays[var++]; });
     }
-    [[nodiscard]] std::vector<Use> uses_in_loops() const {
-        std::vector<Use> uses;
+    [[nodiscard]] Vec<Use> uses_in_loops() const {
+        Vec<Use> uses;
         for (const BlockId block : fn_.layout) {
             if (fn_.blocks[block].loop == kNoBlock) {
                 continue;
@@ -275,7 +275,7 @@ class Promoter {
         return uses;
     }
     // A variable that is accessed together with others, or that a helper reads, is none of them.
-    void keep_pieces(std::vector<bool>& stays) const {
+    void keep_pieces(Vec<bool>& stays) const {
         for (const BlockId block : fn_.layout) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
                 const Vars vars = vars_of(fn_[id]);
@@ -391,7 +391,7 @@ class Promoter {
 
     // The variable at the begin of the block.
     ValueId value_at(BlockId block, std::uint32_t var) {
-        std::vector<BlockId> path;
+        Vec<BlockId> path;
         ValueId value = 0;
         while (value == 0) {
             value = in(block, var);
@@ -421,7 +421,7 @@ class Promoter {
     }
 
     void complete_phis() {
-        std::vector<ValueId> values;
+        Vec<ValueId> values;
         for (std::size_t i = 0; i < phis_.size(); ++i) { // more of them come up
             const NewPhi phi = phis_[i];
             values.clear();
@@ -441,13 +441,13 @@ class Promoter {
 
     Function& fn_;
     bool escapes_ = false;
-    std::vector<Access> accesses_{};
-    std::vector<Span> fixed_{};  // must stay memory
-    std::vector<Span> reads_{};  // must be memory while a helper runs
-    std::vector<Span> vars_{};   // ascending
-    std::vector<ValueId> in_{};  // by block and variable; 0: not known
-    std::vector<ValueId> out_{}; // what the block leaves there, if it stores any
-    std::vector<NewPhi> phis_{};
+    Vec<Access> accesses_{};
+    Vec<Span> fixed_{};  // must stay memory
+    Vec<Span> reads_{};  // must be memory while a helper runs
+    Vec<Span> vars_{};   // ascending
+    Vec<ValueId> in_{};  // by block and variable; 0: not known
+    Vec<ValueId> out_{}; // what the block leaves there, if it stores any
+    Vec<NewPhi> phis_{};
 };
 
 } // namespace

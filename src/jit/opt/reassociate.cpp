@@ -389,11 +389,11 @@ class Reassociator {
 
     Function& fn_;
     BlockId block_ = 0;
-    std::vector<Info> info_{}; // by value
+    Vec<Info> info_{}; // by value
     Leaves leaves_{};
-    std::vector<ValueId> parts_{};        // of the sum, besides the leaves
-    std::vector<std::uint32_t> places_{}; // by value, in the block
-    std::vector<ValueId> behind_{};       // by place: the next node
+    Vec<ValueId> parts_{};        // of the sum, besides the leaves
+    Vec<std::uint32_t> places_{}; // by value, in the block
+    Vec<ValueId> behind_{};       // by place: the next node
     bool is_numbered_ = false;
     bool changed_ = false;
 };

@@ -186,7 +186,7 @@ class ShapeFinder {
             std::uint32_t block;
             std::size_t next;
         };
-        std::vector<Visit> path;
+        Vec<Visit> path;
         path.reserve(shape_.blocks.size());
         path.push_back({0, 0});
         shape_.order.reserve(shape_.blocks.size());
@@ -214,7 +214,7 @@ class ShapeFinder {
     }
 
     void find_live() {
-        std::vector<RegUse> uses(shape_.blocks.size());
+        Vec<RegUse> uses(shape_.blocks.size());
         for (const std::uint32_t place : shape_.order) {
             const SlotBlock& block = shape_.blocks[place];
             RegUse& sum = uses[place];
@@ -244,8 +244,8 @@ class ShapeFinder {
     const std::uint32_t begin_;
     const std::uint32_t end_;
     SubprogShape shape_{};
-    std::vector<bool> leads_{};
-    std::vector<std::uint32_t> places_{}; // of blocks, by slot
+    Vec<bool> leads_{};
+    Vec<std::uint32_t> places_{}; // of blocks, by slot
 };
 
 } // namespace

@@ -2,12 +2,12 @@
 #pragma once
 
 #include "exec/code.hpp"
+#include "jit/opt/scratch.hpp"
 
 #include <boost/container/small_vector.hpp>
 #include <boost/container/static_vector.hpp>
 
 #include <cstdint>
-#include <vector>
 
 namespace ebpfvm::jit::opt {
 
@@ -42,8 +42,8 @@ struct SlotBlock {
 
 /// The control flow of one subprogram.
 struct SubprogShape {
-    std::vector<SlotBlock> blocks{};    ///< ascending
-    std::vector<std::uint32_t> order{}; ///< reachable ones in reverse postorder
+    Vec<SlotBlock> blocks{};    ///< ascending
+    Vec<std::uint32_t> order{}; ///< reachable ones in reverse postorder
     bool has_counter = false;
 };
 

@@ -15,7 +15,7 @@ struct Range {
     std::uint64_t lo = 0;
     std::uint64_t hi = 0;
 };
-using Ranges = std::vector<Range>; // ascending, apart
+using Ranges = Vec<Range>; // ascending, apart
 
 Ranges intersect(const Ranges& a, const Ranges& b) {
     Ranges both;
@@ -37,7 +37,7 @@ class SwitchFinder {
 
     bool run() {
         bool changed = false;
-        const std::vector<BlockId> blocks = fn_.order; // roots come before what is below them
+        const Vec<BlockId> blocks = fn_.order; // roots come before what is below them
         for (const BlockId block : blocks) {
             if (fn_.blocks[block].first != 0 && collect(block) && is_worth_it()) {
                 replace(block);
@@ -162,7 +162,7 @@ class SwitchFinder {
         const unsigned bits = fn_[value_].bits;
         const std::uint64_t most =
             bits >= 64 ? max() : std::min(max(), (std::uint64_t{1} << bits) - 1);
-        std::vector<Visit> work{{root, {{0, most}}}};
+        Vec<Visit> work{{root, {{0, most}}}};
         while (!work.empty()) {
             const Visit visit = std::move(work.back());
             work.pop_back();
@@ -219,9 +219,9 @@ class SwitchFinder {
 
     void replace(BlockId root) {
         // Ways to the same place with the same values for its phis are one.
-        std::map<std::pair<BlockId, std::vector<ValueId>>, std::uint32_t> ways;
-        std::vector<BlockId> targets;
-        std::vector<std::uint32_t> table(hi_ - lo_ + 1, 0);
+        std::map<std::pair<BlockId, Vec<ValueId>>, std::uint32_t> ways;
+        Vec<BlockId> targets;
+        Vec<std::uint32_t> table(hi_ - lo_ + 1, 0);
         // The way of values outside the table is the first.
         std::ranges::stable_partition(leaves_, [&](const Leaf& leaf) { return is_default(leaf); });
         for (const Leaf& leaf : leaves_) {
@@ -266,8 +266,8 @@ class SwitchFinder {
         const auto& preds = fn_.blocks[leaf.to].preds;
         return std::size_t(std::ranges::find(preds, leaf.from) - preds.begin());
     }
-    std::vector<ValueId> phi_values(const Leaf& leaf) {
-        std::vector<ValueId> values;
+    Vec<ValueId> phi_values(const Leaf& leaf) {
+        Vec<ValueId> values;
         const std::size_t place = place_of(leaf);
         for (ValueId id = fn_.blocks[leaf.to].first; fn_[id].kind == Kind::Phi; id = fn_[id].next) {
             values.push_back(fn_.list(fn_[id])[place]);
@@ -314,8 +314,8 @@ class SwitchFinder {
     Function& fn_;
     ValueId value_ = 0;
     Width width_ = Width::W64;
-    std::vector<Leaf> leaves_{};
-    std::vector<BlockId> tree_{}; // blocks; the root is the first
+    Vec<Leaf> leaves_{};
+    Vec<BlockId> tree_{}; // blocks; the root is the first
     BlockId otherwise_ = kNoBlock;
     std::uint64_t lo_ = 0; // of the table
     std::uint64_t hi_ = 0;

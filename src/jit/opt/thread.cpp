@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <vector>
 
 namespace ebpfvm::jit::opt {
 namespace {
@@ -188,7 +187,7 @@ class Threader {
         const BlockId pred = fn_.blocks[block].preds[i];
         const auto& preds = fn_.blocks[target].preds;
         const auto from_block = std::size_t(std::ranges::find(preds, block) - preds.begin());
-        std::vector<ValueId> values;
+        Vec<ValueId> values;
         for (ValueId id = fn_.blocks[target].first; fn_[id].kind == Kind::Phi; id = fn_[id].next) {
             const auto list = fn_.list(fn_[id]);
             values.assign(list.begin(), list.end());
@@ -201,10 +200,10 @@ class Threader {
     }
 
     Function& fn_;
-    std::vector<std::uint32_t> first_use_{}; // by value: into uses_; 0: none
-    std::vector<Use> uses_{};
-    std::vector<bool> is_touched_{};
-    std::vector<bool> is_candidate_{};
+    Vec<std::uint32_t> first_use_{}; // by value: into uses_; 0: none
+    Vec<Use> uses_{};
+    Vec<bool> is_touched_{};
+    Vec<bool> is_candidate_{};
 };
 
 } // namespace

@@ -240,12 +240,12 @@ class Unroller {
     Function& fn_;
     BlockId block_ = 0;
     std::size_t from_itself_ = 0; // predecessor
-    std::vector<ValueId> phis_{};
-    std::vector<ValueId> body_{};
-    std::vector<ValueId> next_{};
+    Vec<ValueId> phis_{};
+    Vec<ValueId> body_{};
+    Vec<ValueId> next_{};
     ValueTable table_{};
     bool is_done_ = false;        // is a loop none any more?
-    std::vector<ValueId> last_{}; // by value of a loop: what it is in the last turn
+    Vec<ValueId> last_{}; // by value of a loop: what it is in the last turn
 };
 
 } // namespace

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <vector>
 
 namespace ebpfvm::jit::opt {
 
@@ -42,7 +41,7 @@ class ValueTable {
                a.args == b.args && a.imm == b.imm;
     }
 
-    std::vector<ValueId> entries_{};
+    Vec<ValueId> entries_{};
 };
 
 } // namespace ebpfvm::jit::opt

@@ -100,8 +100,8 @@ class Writer {
 
   protected:
     Function& fn_;
-    std::vector<BlockId>* placed_ = nullptr; // the layout of what is being built
-    std::vector<BlockId> cold_{};
+    Vec<BlockId>* placed_ = nullptr; // the layout of what is being built
+    Vec<BlockId> cold_{};
     BlockId at_ = 0;
     std::uint32_t slot_ = 0;
 };
