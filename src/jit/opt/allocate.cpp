@@ -388,8 +388,7 @@ class Allocator {
         }
         return first;
     }
-    [[nodiscard]] Position first_of(const Vec<Position>& places,
-                                    const Interval& interval) const {
+    [[nodiscard]] Position first_of(const Vec<Position>& places, const Interval& interval) const {
         auto at = std::ranges::lower_bound(places, interval.from);
         while (at != places.end() && *at < interval.to) {
             const Position begin = next_begin(interval, *at);

@@ -38,10 +38,10 @@ struct Allocation {
     Vec<Position> positions{};   ///< by node
     Vec<Position> block_begin{}; ///< by block
     Vec<Position> block_end{};
-    Vec<Move> moves{};                ///< ascending; those of one position happen at once
+    Vec<Move> moves{};        ///< ascending; those of one position happen at once
     Vec<Vec<Move>> edges{};   ///< by block: at its end if it has one successor
     Vec<Vec<Move>> entries{}; ///< by block: at its begin if it has one predecessor
-    Vec<bool> is_stored{};            ///< by node: to its slot, right after it is made
+    Vec<bool> is_stored{};    ///< by node: to its slot, right after it is made
     std::uint32_t slots = 0;
     std::uint32_t used_regs = 0; ///< bits
 
@@ -55,10 +55,10 @@ struct Allocation {
         Position end = 0;
         Place place{};
     };
-    Vec<Vec<Piece>> split{}; ///< of values that change their place
-    Vec<std::uint32_t> split_of{};   ///< by node: index into `split`, or kWhole
-    Vec<Place> whole{};              ///< by node
-    Vec<std::uint32_t> slots_of{};   ///< by node
+    Vec<Vec<Piece>> split{};       ///< of values that change their place
+    Vec<std::uint32_t> split_of{}; ///< by node: index into `split`, or kWhole
+    Vec<Place> whole{};            ///< by node
+    Vec<std::uint32_t> slots_of{}; ///< by node
     static constexpr std::uint32_t kWhole = ~std::uint32_t{0};
 };
 

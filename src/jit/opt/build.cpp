@@ -11,6 +11,7 @@
 #include <bit>
 #include <cstddef>
 #include <map>
+#include <ranges>
 #include <utility>
 
 namespace ebpfvm::jit::opt {
@@ -205,6 +206,9 @@ class Builder : Writer {
         host_ctx_ = append(ctx);
         (void)instance(fn_.subprog, regs);
         fn_.layout.insert(fn_.layout.end(), cold_.begin(), cold_.end());
+        if (has_replaced_) {
+            fn_.resolve_all();
+        }
     }
 
   private:
@@ -274,6 +278,9 @@ class Builder : Writer {
         for (const Incomplete& phi : incomplete) {
             complete(in, phi, before, initial);
         }
+        for (const Incomplete& phi : std::views::reverse(incomplete)) { // inner loops first
+            has_replaced_ |= remove_if_single(phi.phi);
+        }
         placed_ = &outer;
         for (const Chunk& chunk : in.chunks) {
             outer.insert(outer.end(), in.blocks.begin() + std::ptrdiff_t(chunk.begin),
@@ -305,7 +312,7 @@ class Builder : Writer {
         Vec<ValueId> values;
         for (const auto& [block, value] : in.returns) {
             fn_.add_edge(block, behind);
-            values.push_back(value);
+            values.push_back(fn_.resolve(value));
         }
         if (values.empty()) { // it never returns
             return constant(0);
@@ -365,6 +372,22 @@ class Builder : Writer {
             values.push_back(in.ends[places_[pred]][phi.reg]);
         }
         fn_.set_list(fn_[phi.phi], values);
+    }
+
+    // The loop leaves most registers as they were. True if this is one of them.
+    bool remove_if_single(ValueId phi) {
+        ValueId single = 0;
+        for (ValueId& value : fn_.list(fn_[phi])) {
+            value = fn_.resolve(value);
+            if (value != phi && value != single) {
+                if (single != 0) {
+                    return false;
+                }
+                single = value;
+            }
+        }
+        fn_.replace(phi, single);
+        return true;
     }
 
     void fill(Instance& in, std::uint32_t place) {
@@ -773,6 +796,7 @@ class Builder : Writer {
     const exec::Code& code_;
     const ProgramShape& program_;
     const bool may_inline_;
+    bool has_replaced_ = false; // phis of loops
     Vec<std::uint32_t>* called_ = nullptr;
     Vec<std::uint32_t> open_{}; // subprograms around the current place
     Regs regs_{};

@@ -70,14 +70,22 @@ class Cleaner {
     void find_bits() {
         const Vec<BlockId>& order = fn_.order;
         Vec<ValueId> phis;
+        bool has_new = false;
         for (const BlockId block : order) {
             for (ValueId id = fn_.blocks[block].first; id != 0 && fn_[id].kind == Kind::Phi;
                  id = fn_[id].next) {
                 phis.push_back(id);
-                fn_[id].bits = 32;
+                has_new |= id >= fn_.known_bits;
             }
         }
-        for (bool changed = !phis.empty(); changed;) {
+        fn_.known_bits = ValueId(fn_.nodes.size());
+        if (!has_new) {
+            return;
+        }
+        for (const ValueId phi : phis) {
+            fn_[phi].bits = 32;
+        }
+        for (bool changed = true; changed;) {
             changed = false;
             update_bits(order);
             for (const ValueId phi : phis) {

@@ -14,8 +14,8 @@ namespace ebpfvm::jit::opt {
 
 struct Entries {
     Vec<asmjit::Label> subprogs{}; ///< by subprogram; invalid: inlined everywhere
-    asmjit::Label run{};                   ///< where runs and tail calls enter
-    asmjit::Label leaf{};                  ///< Code::native_leaf, or invalid
+    asmjit::Label run{};           ///< where runs and tail calls enter
+    asmjit::Label leaf{};          ///< Code::native_leaf, or invalid
 };
 
 /// `note(slot)` is called before the code of each slot, with the number of slots for what belongs

@@ -169,7 +169,7 @@ ValueId Function::constant(std::uint64_t value) {
     return entry;
 }
 
-ValueId Function::resolve(ValueId id) {
+ValueId Function::follow(ValueId id) {
     ValueId end = id;
     while (nodes[end].kind == Kind::Forward) {
         end = nodes[end].args[0];

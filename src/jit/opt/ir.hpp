@@ -130,6 +130,7 @@ struct Function {
     std::uint32_t subprog = 0;
     Anchor anchor = Anchor::None;
     std::uint32_t frame_bytes = 0; ///< of BPF stack, its own and of what is inlined
+    ValueId known_bits = 0;        ///< clean() knows Node::bits of all phis below
     Vec<Node> nodes{1};
     Vec<Block> blocks{};
     Vec<BlockId> layout{}; ///< blocks in the order of machine code; only what is reachable
@@ -165,7 +166,9 @@ struct Function {
     }
 
     /// Follows replacements.
-    [[nodiscard]] ValueId resolve(ValueId id);
+    [[nodiscard]] ValueId resolve(ValueId id) {
+        return nodes[id].kind == Kind::Forward ? follow(id) : id;
+    }
     /// Makes all arguments their replacements.
     void resolve_all();
 
@@ -192,6 +195,7 @@ struct Function {
 
   private:
     [[nodiscard]] ValueId& constant_entry(std::uint64_t value);
+    [[nodiscard]] ValueId follow(ValueId id);
 
     Vec<ValueId> constants_{}; // a hash table; 0: free
     std::size_t constant_count_ = 0;

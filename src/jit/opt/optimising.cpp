@@ -45,7 +45,7 @@ void optimise(opt::Function& fn, const OptOptions& options) {
 }
 
 std::optional<opt::Vec<opt::Function>> functions_of(const exec::Code& code,
-                                                       const OptOptions& options) {
+                                                    const OptOptions& options) {
     if (!code.is_verified || code.blinds_constants) {
         return std::nullopt;
     }
