@@ -2,6 +2,8 @@
 #include "jit/opt/passes.hpp"
 #include "jit/opt/simplify.hpp"
 
+#include <boost/container/static_vector.hpp>
+
 #include <algorithm>
 #include <iterator>
 #include <map>
@@ -15,21 +17,8 @@ struct Range {
     std::uint64_t lo = 0;
     std::uint64_t hi = 0;
 };
-using Ranges = Vec<Range>; // ascending, apart
-
-Ranges intersect(const Ranges& a, const Ranges& b) {
-    Ranges both;
-    for (const Range& one : a) {
-        for (const Range& two : b) {
-            const Range common{std::max(one.lo, two.lo), std::min(one.hi, two.hi)};
-            if (common.lo <= common.hi) {
-                both.push_back(common);
-            }
-        }
-    }
-    std::ranges::sort(both, {}, &Range::lo);
-    return both;
-}
+/// What a comparison holds for: ascending, apart.
+using Ranges = boost::container::static_vector<Range, 2>;
 
 class SwitchFinder {
   public:
@@ -37,9 +26,11 @@ class SwitchFinder {
 
     bool run() {
         bool changed = false;
+        effort_left_ = kEffort * fn_.nodes.size();
         const Vec<BlockId> blocks = fn_.order; // roots come before what is below them
         for (const BlockId block : blocks) {
-            if (fn_.blocks[block].first != 0 && collect(block) && is_worth_it()) {
+            if (fn_.blocks[block].first != 0 && effort_left_ != 0 && collect(block) &&
+                is_worth_it()) {
                 replace(block);
                 changed = true;
             }
@@ -53,12 +44,38 @@ class SwitchFinder {
   private:
     static constexpr unsigned kMinCompares = 4;
     static constexpr std::uint64_t kMaxTable = 256;
+    static constexpr std::size_t kMaxTree = 2 * kMaxTable; // blocks
+    // Ranges, for each node: what is below a root that is not worth a table is looked at again as
+    // another root.
+    static constexpr std::size_t kEffort = 8;
+
+    // Part of `ranges_`: ascending, apart.
+    struct Values {
+        std::uint32_t begin = 0;
+        std::uint32_t end = 0;
+    };
+    [[nodiscard]] std::span<const Range> of(const Values& values) const {
+        return std::span(ranges_).subspan(values.begin, values.end - values.begin);
+    }
+    Values intersect(const Values& values, const Ranges& with) {
+        const auto begin = std::uint32_t(ranges_.size());
+        for (const Range& wanted : with) {
+            for (std::uint32_t i = values.begin; i < values.end; ++i) {
+                const Range both{std::max(ranges_[i].lo, wanted.lo),
+                                 std::min(ranges_[i].hi, wanted.hi)};
+                if (both.lo <= both.hi) {
+                    ranges_.push_back(both);
+                }
+            }
+        }
+        return {begin, std::uint32_t(ranges_.size())};
+    }
 
     // Control leaves the tree: from a block to one of its successors, for these values.
     struct Leaf {
         BlockId from;
         BlockId to;
-        Ranges values;
+        Values values;
     };
 
     [[nodiscard]] std::uint64_t max() const {
@@ -157,28 +174,30 @@ class SwitchFinder {
         tree_.clear();
         struct Visit {
             BlockId block;
-            Ranges values;
+            Values values;
         };
         const unsigned bits = fn_[value_].bits;
         const std::uint64_t most =
             bits >= 64 ? max() : std::min(max(), (std::uint64_t{1} << bits) - 1);
-        Vec<Visit> work{{root, {{0, most}}}};
+        ranges_.assign(1, {0, most});
+        Vec<Visit> work{{root, {0, 1}}};
         while (!work.empty()) {
-            const Visit visit = std::move(work.back());
+            const Visit visit = work.back();
             work.pop_back();
             tree_.push_back(visit.block);
             const Block& block = fn_.blocks[visit.block];
             Compare compare = *compare_of(fn_[block.last]);
             for (const BlockId succ : block.succs) {
-                Ranges values = intersect(visit.values, holding(compare));
-                if (is_inside(succ)) {
-                    work.push_back({succ, std::move(values)});
+                const Values values = intersect(visit.values, holding(compare));
+                if (tree_.size() + work.size() < kMaxTree && is_inside(succ)) {
+                    work.push_back({succ, values});
                 } else {
-                    leaves_.push_back({visit.block, succ, std::move(values)});
+                    leaves_.push_back({visit.block, succ, values});
                 }
                 compare.cond = negate(compare.cond);
             }
         }
+        effort_left_ -= std::min(effort_left_, ranges_.size());
         return tree_.size() >= kMinCompares;
     }
     [[nodiscard]] bool is_inside(BlockId id) const {
@@ -187,18 +206,18 @@ class SwitchFinder {
                compare_of(fn_[block.last]).has_value();
     }
 
-    [[nodiscard]] static std::uint64_t count(const Ranges& values) {
-        std::uint64_t sum = 0;
-        for (const Range& range : values) {
-            sum = std::max(sum, range.hi - range.lo); // the widest says enough
+    [[nodiscard]] std::uint64_t widest_of(const Leaf& leaf) const {
+        std::uint64_t widest = 0;
+        for (const Range& range : of(leaf.values)) {
+            widest = std::max(widest, range.hi - range.lo);
         }
-        return sum;
+        return widest;
     }
 
     // All but one way out are taken for few values that lie close together.
     bool is_worth_it() {
         const auto widest = std::ranges::max_element(
-            leaves_, {}, [](const Leaf& leaf) { return count(leaf.values); });
+            leaves_, {}, [this](const Leaf& leaf) { return widest_of(leaf); });
         otherwise_ = widest->to;
         lo_ = ~std::uint64_t{0};
         hi_ = 0;
@@ -206,7 +225,7 @@ class SwitchFinder {
             if (leaf.to == otherwise_) {
                 continue;
             }
-            for (const Range& range : leaf.values) {
+            for (const Range& range : of(leaf.values)) {
                 lo_ = std::min(lo_, range.lo);
                 hi_ = std::max(hi_, range.hi);
             }
@@ -232,7 +251,7 @@ class SwitchFinder {
             } else {
                 fn_.remove_edge(leaf.from, leaf.to);
             }
-            for (const Range& range : leaf.values) {
+            for (const Range& range : of(leaf.values)) {
                 const std::uint64_t begin = std::max(range.lo, lo_);
                 const std::uint64_t end = std::min(range.hi, hi_);
                 if (begin <= end) {
@@ -257,7 +276,8 @@ class SwitchFinder {
 
     // Does it take what lies outside the table?
     [[nodiscard]] bool is_default(const Leaf& leaf) const {
-        return leaf.to == otherwise_ && std::ranges::any_of(leaf.values, [&](const Range& range) {
+        return leaf.to == otherwise_ &&
+               std::ranges::any_of(of(leaf.values), [&](const Range& range) {
                    return range.lo < lo_ || range.hi > hi_;
                });
     }
@@ -314,6 +334,8 @@ class SwitchFinder {
     Function& fn_;
     ValueId value_ = 0;
     Width width_ = Width::W64;
+    std::size_t effort_left_ = 0;
+    Vec<Range> ranges_{}; // of the tree
     Vec<Leaf> leaves_{};
     Vec<BlockId> tree_{}; // blocks; the root is the first
     BlockId otherwise_ = kNoBlock;
