@@ -163,7 +163,9 @@ class Resolver {
             return fail(Errc::Unresolved, "insn {}: call {}: the host offers no helper {}{}{}",
                         index, insn.imm, id, name.empty() ? "" : " ", name);
         }
-        code_->needs_cpu |= id == kSmpProcessorId || helper->data != nullptr;
+        // Host functions may ask for it.
+        code_->needs_cpu |= id == kSmpProcessorId || helper->use == CallUse::Any ||
+                            (helper->use == CallUse::NoAbort && helper->data != nullptr);
         if (id == kTailCallId && helper->fn == nullptr) {
             slot.op = kOpTailCall;
         }
@@ -184,7 +186,7 @@ class Resolver {
             return fail(Errc::Unresolved,
                         "insn {}: call {}: the host offers no function of that name", index, name);
         }
-        code_->needs_cpu = true;
+        code_->needs_cpu |= helper->use != CallUse::None;
         slot.op = std::uint8_t(Op::CallHelper);
         bind(*helper, slot);
         return {};

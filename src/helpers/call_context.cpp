@@ -1,9 +1,9 @@
 // What a helper can ask of the run that called it.
 #include "ebpfvm/run.hpp"
+#include "helpers/host_sources.hpp"
 #include "support/entropy.hpp"
 
 #include <algorithm>
-#include <chrono>
 
 namespace ebpfvm {
 namespace {
@@ -47,23 +47,16 @@ std::uint64_t CallContext::now_ns() const {
     if (environment_ != nullptr && environment_->clock) {
         return environment_->clock();
     }
-    using std::chrono::nanoseconds;
-    using std::chrono::steady_clock;
-    return std::uint64_t(
-        std::chrono::duration_cast<nanoseconds>(steady_clock::now().time_since_epoch()).count());
+    return helpers::monotonic_ns();
 }
 
-// splitmix64 (Steele, Lea, Flood 2014); a run that never asks never seeds.
+// A run that never asks never seeds.
 std::uint32_t CallContext::random_u32() {
     if (random_state_ == 0) {
         const std::uint64_t fixed = environment_ != nullptr ? environment_->random_seed : 0;
         random_state_ = fixed != 0 ? fixed : seed_of_run();
     }
-    random_state_ += 0x9e37'79b9'7f4a'7c15;
-    std::uint64_t mixed = random_state_;
-    mixed = (mixed ^ (mixed >> 30U)) * 0xbf58'476d'1ce4'e5b9;
-    mixed = (mixed ^ (mixed >> 27U)) * 0x94d0'49bb'1331'11eb;
-    return std::uint32_t((mixed ^ (mixed >> 31U)) >> 32U);
+    return helpers::next_random(random_state_);
 }
 
 void CallContext::trace(std::string_view text) const {

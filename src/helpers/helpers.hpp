@@ -14,6 +14,15 @@ namespace ebpfvm::helpers {
 #define EBPFVM_HELPER_OF_ENGINE(id, name, ret, flags, ...)
 #include "ebpfvm/tables/helpers.def"
 
+/// HelperTable::defaults() for runs in this environment: what asks nothing of it needs no run.
+[[nodiscard]] HelperTable table_for(const Environment& environment);
+
+/// ktime_get_ns by the system's clock, and get_prandom_u32 where no run has a seed of its own.
+std::uint64_t system_ktime_get_ns(CallContext&, std::uint64_t, std::uint64_t, std::uint64_t,
+                                  std::uint64_t, std::uint64_t);
+std::uint64_t thread_prandom_u32(CallContext&, std::uint64_t, std::uint64_t, std::uint64_t,
+                                 std::uint64_t, std::uint64_t);
+
 /// r0 of a helper that returns 0, a length or a negative errno.
 [[nodiscard]] inline std::uint64_t as_r0(std::int64_t result) {
     return static_cast<std::uint64_t>(result);

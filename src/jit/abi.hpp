@@ -6,6 +6,7 @@
 
 #include <asmjit/x86.h>
 
+#include <algorithm>
 #include <cstddef>
 
 namespace ebpfvm::jit {
@@ -73,6 +74,20 @@ inline constexpr int kReachedFrames =
 /// The part of a register that operations of that width work on.
 [[nodiscard]] inline x86::Gp sized(const x86::Gp& reg, isa::Width width) {
     return low(reg, width == isa::Width::W64 ? 8 : 4);
+}
+
+/// Does the call of a helper need the RunState?
+[[nodiscard]] inline bool needs_run(const exec::Code& code, const exec::Slot& call) {
+    return reinterpret_cast<const Helper*>(call.imm)->use != CallUse::None ||
+           !code.maps_of_maps.empty();
+}
+
+/// May a helper without data find another one's in its CallContext?
+[[nodiscard]] inline bool leaves_data(const exec::Code& code) {
+    const auto is_tail_call = [](const exec::Slot& slot) { return slot.op == exec::kOpTailCall; };
+    return std::ranges::any_of(code.helpers,
+                               [](const Helper& helper) { return helper.data != nullptr; }) ||
+           std::ranges::any_of(code.slots, is_tail_call);
 }
 
 /// An address as an immediate.

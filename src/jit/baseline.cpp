@@ -34,7 +34,7 @@ bool ends_block(const exec::Slot& slot) {
 
 // Does it need the state of the run: for calling anything outside the program, through a pointer,
 // or by a thunk, or for the CPU's number?
-bool needs_state(const exec::Slot& slot) {
+bool needs_state(const exec::Code& code, const exec::Slot& slot) {
     if (slot.op == exec::kOpArrayLookup) {
         return reinterpret_cast<const exec::ArrayLookup*>(slot.imm)->cpu_stride != 0;
     }
@@ -42,8 +42,10 @@ bool needs_state(const exec::Slot& slot) {
         return slot.op == exec::kOpTailCall || slot.op == exec::kOpHashLookup;
     }
     const Shape shape = exec::shape_of(slot);
-    return shape == Shape::CallHelper || shape == Shape::Callx || shape == Shape::LdAbs ||
-           shape == Shape::LdInd;
+    if (shape == Shape::CallHelper) {
+        return slot.dst != 0 || needs_run(code, slot);
+    }
+    return shape == Shape::Callx || shape == Shape::LdAbs || shape == Shape::LdInd;
 }
 
 // Are dst and src of the slot registers?
@@ -78,7 +80,9 @@ void Emitter::run() {
 
 void Emitter::find_labels() {
     const auto& slots = code_.slots;
-    is_leaf_ = !checks_ && std::ranges::none_of(slots, needs_state);
+    is_leaf_ = !checks_ && std::ranges::none_of(slots, [this](const Slot& slot) {
+        return needs_state(code_, slot);
+    });
     for (at_ = 0; at_ < slots.size(); at_ += slots_of(slots[at_])) {
         const Slot& slot = slots[at_];
         has_tail_calls_ |= slot.op == exec::kOpTailCall;
@@ -95,6 +99,7 @@ void Emitter::find_labels() {
             calls_entry_ |= target == 0;
         }
     }
+    leaves_data_ = leaves_data(code_);
     leads_.back() = true;
     for (const std::uint32_t first : code_.subprogs) {
         leads_[first] = true;

@@ -181,13 +181,17 @@ void Emitter::call_helper(const Slot& slot) {
     if (helper.data != nullptr) {
         as_.mov(kScratch0, address_of(helper.data.get()));
         as_.mov(state_field(offsets::kData), kScratch0);
-    } else {
+    } else if (leaves_data_) {
         as_.mov(state_field(offsets::kData), 0);
     }
-    as_.mov(kFirstArg, kState);
+    if (helper.use != CallUse::None) {
+        as_.mov(kFirstArg, kState);
+    }
     call_address(address_of(helper.fn));
-    as_.cmp(state_field(offsets::kAbortReason), 0);
-    as_.jne(stop_for(Stop::Abort));
+    if (helper.use == CallUse::Any) {
+        as_.cmp(state_field(offsets::kAbortReason), 0);
+        as_.jne(stop_for(Stop::Abort));
+    }
 }
 
 // Straight to the function for the kind of map and its keys.

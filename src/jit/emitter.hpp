@@ -172,6 +172,7 @@ class Emitter {
     bool is_entry_ = false; // is the current subprogram the entry?
     bool uses_ctx_ = false; // is there a rewritten context access?
     bool has_tail_calls_ = false;
+    bool leaves_data_ = false;
     bool calls_entry_ = false; // is there a call to the entry function?
     std::vector<Label> entries_;
     Label run_entry_;

@@ -1,5 +1,6 @@
 // Vm::load(): maps, bindings, code, tail calls, in that order.
 #include "ebpfvm/vm.hpp"
+#include "helpers/helpers.hpp"
 #include "jit/jit.hpp"
 #include "maps/map_of_maps.hpp"
 #include "maps/prog_array_map.hpp"
@@ -303,7 +304,8 @@ class Loader {
 } // namespace
 } // namespace vm
 
-Vm::Vm(VmOptions options) : options_(std::move(options)), helpers_(HelperTable::defaults()) {
+Vm::Vm(VmOptions options)
+    : options_(std::move(options)), helpers_(helpers::table_for(options_.environment)) {
     if (options_.cpus == 0) {
         options_.cpus = std::max(1U, std::thread::hardware_concurrency());
     }

@@ -133,5 +133,20 @@ TEST(HelperTable, DerivesPrototypesFromFunctions) {
     EXPECT_EQ(sum->proto.arg_sizes[2], 4U);
 }
 
+TEST(HelperTable, DerivesTheirUseOfTheCallFromFunctions) {
+    const auto use_of = [](auto function) {
+        HelperTable table;
+        EXPECT_TRUE(table.add_function("f", std::move(function)));
+        return table.find("f")->use;
+    };
+    EXPECT_EQ(use_of([](int x) { return x; }), CallUse::None);
+    EXPECT_EQ(use_of([](std::span<const std::byte> bytes) { return bytes.size(); }), CallUse::None);
+    EXPECT_EQ(use_of([](const char* text) { return *text; }), CallUse::None);
+    EXPECT_EQ(use_of([y = 1](int x) { return x + y; }), CallUse::NoAbort); // y is data
+    EXPECT_EQ(use_of(+[](int x) { return x; }), CallUse::NoAbort);    // so is where the function is
+    EXPECT_EQ(use_of([](const int* x) { return *x; }), CallUse::Any); // aborts if misaligned
+    EXPECT_EQ(use_of([](CallContext&, int x) { return x; }), CallUse::Any);
+}
+
 } // namespace
 } // namespace ebpfvm

@@ -77,6 +77,41 @@ TEST(Baseline, AbortLeavesAllFramesAtOnce) {
     }
 }
 
+// r6..r9 and all that the function is not told survive; so does a misaligned pointer's fault.
+TEST(Baseline, CallsHostFunctionsThatNeedLessOfTheirCall) {
+    Vm vm;
+    int added = 30;
+    auto& helpers = vm.helpers();
+    ASSERT_TRUE(helpers.add_function(0x10000, "none", [](int a, int b) { return a - b; }));
+    ASSERT_TRUE(helpers.add_function(0x10001, "data", [&added](int a) { return added += a; }));
+    ASSERT_TRUE(helpers.add_function(0x10002, "any", [](const int* a) { return *a; }));
+    const std::string none = "r6 = 1\nr7 = 2\nr8 = 3\nr9 = 4\nr1 = 9\nr2 = 7\ncall 0x10000\n";
+    const std::string sum = "r0 += r6\nr0 += r7\nr0 += r8\nr0 += r9\nexit";
+    const Object leaf = object_of(none + sum);
+    const Object all = object_of(none +
+                                 "r6 = r0\nr1 = 5\ncall 0x10001\nr6 += r0\n"
+                                 "*(u32 *)(r10 -4) = 100\nr1 = r10\nr1 += -4\n"
+                                 "call 0x10002\n" +
+                                 sum);
+    for (const Engine engine : {Engine::Interp, Engine::Baseline, Engine::Jit}) {
+        const LoadOptions options{.mode = ExecMode::Verified, .engine = engine};
+        const Module module = vm.load(leaf, options).value();
+        EXPECT_EQ(module.programs().front().run(std::span<std::byte>()).r0, 12U);
+        added = 30;
+        EXPECT_EQ(vm.load(all, options).value().programs().front().run(std::span<std::byte>()).r0,
+                  100U + 2 + 35 + 2 + 3 + 4);
+    }
+    const Object misaligned = object_of("r1 = r10\nr1 += -7\n*(u32 *)(r10 -8) = 0\n"
+                                        "*(u32 *)(r10 -4) = 0\ncall 0x10002\nexit");
+    for (const Engine engine : {Engine::Interp, Engine::Baseline, Engine::Jit}) {
+        const Module module =
+            vm.load(misaligned, {.mode = ExecMode::Verified, .engine = engine}).value();
+        const RunResult result = module.programs().front().run(std::span<std::byte>());
+        ASSERT_TRUE(result.fault);
+        EXPECT_EQ(result.fault->kind, FaultKind::HelperAbort);
+    }
+}
+
 TEST(Baseline, AnyBudgetHolds) {
     Vm vm;
     const Executable program =

@@ -149,6 +149,8 @@ struct ProgramShape {
         }
         switch (exec::shape_of(slot)) {
         case Shape::CallHelper:
+            needs_state |= needs_run(code, slot);
+            return;
         case Shape::LdAbs:
         case Shape::LdInd:
             needs_state = true;

@@ -56,7 +56,7 @@ struct Shared {
     Vec<Label>& subprogs;
     Label leave;
     bool has_tail_calls = false;
-    bool has_data = false; // does any helper look at CallContext::data()?
+    bool leaves_data = false;
 };
 
 class FunctionEmitter {
@@ -1044,18 +1044,29 @@ class FunctionEmitter {
             return;
         }
         move_args(node);
+        if (helper.use != CallUse::None) {
+            pass_context(helper);
+        }
+        call_address(address_of(helper.fn));
+        if (helper.use == CallUse::Any) {
+            check_abort(slot_of(node));
+        }
+        end_in(x86::rax, Width::W64);
+    }
+    void pass_context(const Helper& helper) {
         if (helper.data != nullptr) {
             as_.mov(x86::rax, address_of(helper.data.get()));
             as_.mov(state_field(offsets::kData), x86::rax);
-        } else if (shared_.has_data) {
+        } else if (shared_.leaves_data) {
             as_.mov(state_field(offsets::kData), 0);
         }
         as_.mov(kFirstArg, kState);
-        call_address(address_of(helper.fn));
+    }
+    void check_abort(const exec::Slot& slot) {
         as_.cmp(state_field(offsets::kAbortReason), 0);
         const Label failed = as_.newLabel();
         as_.jne(failed);
-        cold_.push_back([this, failed, &slot = slot_of(node)] {
+        cold_.push_back([this, failed, &slot] {
             as_.bind(failed);
             as_.mov(x86::rdi, kState);
             as_.mov(x86::esi, std::uint32_t(&slot - fn_.code->slots.data()));
@@ -1063,7 +1074,6 @@ class FunctionEmitter {
             call_address(address_of(stop_run));
             as_.jmp(shared_.leave);
         });
-        end_in(x86::rax, Width::W64);
     }
 
     void call_local(const Node& node) {
@@ -1188,8 +1198,7 @@ Entries emit(std::span<Function> functions, std::span<const Allocation> allocati
         .as = as, .map = map, .cpu = cpu, .subprogs = entries.subprogs, .leave = as.newLabel()};
     shared.has_tail_calls = std::ranges::any_of(
         code.slots, [](const exec::Slot& slot) { return slot.op == exec::kOpTailCall; });
-    shared.has_data = std::ranges::any_of(
-        code.helpers, [](const Helper& helper) { return helper.data != nullptr; });
+    shared.leaves_data = leaves_data(code);
     for (std::size_t i = 0; i < functions.size(); ++i) {
         if (note) {
             note(code.slots.size());

@@ -2,7 +2,7 @@
 #include "jit/opt/passes.hpp"
 #include "jit/opt/simplify.hpp"
 
-#include <boost/container/static_vector.hpp>
+#include <boost/container/small_vector.hpp>
 
 #include <algorithm>
 #include <iterator>
@@ -18,7 +18,7 @@ struct Range {
     std::uint64_t hi = 0;
 };
 /// What a comparison holds for: ascending, apart.
-using Ranges = boost::container::static_vector<Range, 2>;
+using Ranges = boost::container::small_vector<Range, 2>;
 
 class SwitchFinder {
   public:
