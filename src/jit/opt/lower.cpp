@@ -108,8 +108,7 @@ class Lowering {
         remove_unused();
     }
 
-    [[nodiscard]] Vec<std::uint32_t>
-    parts_of_addresses(const Vec<std::uint32_t>& others) {
+    [[nodiscard]] Vec<std::uint32_t> parts_of_addresses(const Vec<std::uint32_t>& others) {
         Vec<std::uint32_t> parts(fn_.nodes.size(), 0);
         for (const BlockId block : fn_.layout) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {

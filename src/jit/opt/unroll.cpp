@@ -244,8 +244,8 @@ class Unroller {
     Vec<ValueId> body_{};
     Vec<ValueId> next_{};
     ValueTable table_{};
-    bool is_done_ = false;        // is a loop none any more?
-    Vec<ValueId> last_{}; // by value of a loop: what it is in the last turn
+    bool is_done_ = false; // is a loop none any more?
+    Vec<ValueId> last_{};  // by value of a loop: what it is in the last turn
 };
 
 } // namespace
