@@ -92,8 +92,7 @@ Expected<std::shared_ptr<exec::Code>> resolve(const Object& object, const Module
                                   .helpers = &helpers,
                                   .variables = {},
                                   .externs = {},
-                                  .lookup =
-                                      helpers.find(std::uint32_t(HelperId::map_lookup_elem))->fn,
+                                  .builtins = exec::Builtins::all(),
                                   .cpus = machine().options().cpus};
     if (mode == ExecMode::Checked) {
         return exec::resolve(program, bindings);

@@ -97,6 +97,16 @@ struct HashLookup {
     const Helper* helper = nullptr; ///< the built-in one, which does the same
 };
 
+/// Helpers of the library that engines can do without a call. Null: they call whatever is bound.
+struct Builtins {
+    HelperFn map_lookup_elem = nullptr;
+    HelperFn get_smp_processor_id = nullptr;
+    HelperFn csum_diff = nullptr;
+
+    /// Those of HelperTable::defaults().
+    [[nodiscard]] static const Builtins& all();
+};
+
 /// Immutable and shared between threads. Keeps alive all that its slots point to.
 struct Code {
     Program program;
@@ -112,6 +122,7 @@ struct Code {
     std::deque<ArrayLookup> array_lookups;         ///< slots point into it
     std::deque<HashLookup> hash_lookups;           ///< slots point into it
     std::shared_ptr<const CtxLayout> ctx;
+    Builtins builtins{};
     bool needs_cpu = false;        ///< may see per-cpu memory or the CPU's number
     bool clears_stack = true;      ///< frames must be zero when they are entered
     bool is_verified = false;      ///< made by resolve_verified(): runs without checks
@@ -132,9 +143,7 @@ struct Bindings {
     /// By extern index: host memory of a variable (begin 0: a weak one that is absent).
     std::span<const Region> variables;
     std::span<const Extern> externs;
-    /// The built-in map_lookup_elem: calls of it need no call where the map is known. Null: they
-    /// do.
-    HelperFn lookup = nullptr;
+    Builtins builtins{};
     std::uint32_t cpus = 1; ///< virtual CPUs that runs may be on
 };
 

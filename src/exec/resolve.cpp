@@ -21,6 +21,7 @@ class Resolver {
         : bindings_(bindings), code_(std::make_shared<Code>()) {
         code_->program = program;
         code_->ctx = bindings.ctx;
+        code_->builtins = bindings.builtins;
     }
 
     /// `verified` is null for a program that runs in checked mode.
@@ -249,6 +250,17 @@ class Resolver {
 };
 
 } // namespace
+
+const Builtins& Builtins::all() {
+    static const Builtins builtins = [] {
+        const HelperTable defaults = HelperTable::defaults();
+        const auto fn = [&](HelperId id) { return defaults.find(std::uint32_t(id))->fn; };
+        return Builtins{.map_lookup_elem = fn(HelperId::map_lookup_elem),
+                        .get_smp_processor_id = fn(HelperId::get_smp_processor_id),
+                        .csum_diff = fn(HelperId::csum_diff)};
+    }();
+    return builtins;
+}
 
 Expected<std::shared_ptr<Code>> resolve(const Program& program, const Bindings& bindings) {
     return Resolver(program, bindings).resolve(nullptr);

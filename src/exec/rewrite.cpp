@@ -102,7 +102,7 @@ class Rewriter {
     void inline_lookup() {
         const auto& helper = *reinterpret_cast<const Helper*>(slot().imm);
         const auto index = program_.call_map(at_);
-        if (helper.fn != bindings_.lookup || helper.fn == nullptr || !index) {
+        if (helper.fn != bindings_.builtins.map_lookup_elem || helper.fn == nullptr || !index) {
             return;
         }
         Map& map = *bindings_.maps[*index];

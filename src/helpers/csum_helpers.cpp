@@ -15,8 +15,24 @@ std::uint32_t add(std::uint32_t a, std::uint32_t b) {
     return sum + (sum < b ? 1 : 0);
 }
 
+std::uint64_t add(std::uint64_t a, std::uint64_t b) {
+    const std::uint64_t sum = a + b;
+    return sum + (sum < b ? 1 : 0);
+}
+
 // csum_partial() of the kernel. Bytes beyond the last whole word count as one filled up with zeros.
+// What is long is added in pairs of words, as one number: carries go from one to the other, and at
+// the end of both around. What is short was often stored just before, word by word, and is not to
+// wait until wider loads can be served.
 std::uint32_t sum_words(const std::byte* data, std::uint32_t size, std::uint32_t sum) {
+    constexpr std::uint32_t kLong = 64;
+    if (size >= kLong) {
+        std::uint64_t pairs = sum;
+        for (; size >= sizeof(std::uint64_t); size -= 8, data += 8) {
+            pairs = add(pairs, load_unaligned<std::uint64_t>(data));
+        }
+        sum = add(std::uint32_t(pairs), std::uint32_t(pairs >> 32U));
+    }
     for (; size >= sizeof(std::uint32_t); size -= 4, data += 4) {
         sum = add(sum, load_unaligned<std::uint32_t>(data));
     }

@@ -47,12 +47,6 @@ bool has_judged_content(const MapSpec& judged, Map& given) {
                               std::ranges::equal(judged.data, now.first(judged.data.size())));
 }
 
-HelperFn builtin_lookup() {
-    static const HelperFn lookup =
-        HelperTable::defaults().find(std::uint32_t(HelperId::map_lookup_elem))->fn;
-    return lookup;
-}
-
 // What the loader needs of its Vm.
 struct VmParts {
     const HelperTable& helpers;
@@ -177,7 +171,7 @@ class Loader {
                                       .helpers = &parts_.helpers,
                                       .variables = variables_,
                                       .externs = object().externs(),
-                                      .lookup = builtin_lookup(),
+                                      .builtins = exec::Builtins::all(),
                                       .cpus = parts_.map_options.cpus};
         LoadCost cost;
         const std::uint64_t start = monotonic_ns();

@@ -27,7 +27,7 @@ struct Result {
 // Programs get 64 bytes of memory in r1, and run without a verifier's verdict.
 class Optimised {
   public:
-    explicit Optimised(const std::string& assembly) {
+    explicit Optimised(const std::string& assembly, const exec::Builtins& builtins = {}) {
         const auto insns = assemble(assembly);
         EXPECT_TRUE(insns) << (insns ? "" : to_string(insns.error()));
         const Object object = Object::from_insns("test", ProgType::Unspec, insns.value());
@@ -38,7 +38,8 @@ class Optimised {
                                                           .maps = {},
                                                           .helpers = &helpers_,
                                                           .variables = {},
-                                                          .externs = {}})
+                                                          .externs = {},
+                                                          .builtins = builtins})
                     .value();
         code_->is_verified = true;
         code_->clears_stack = false;
@@ -287,6 +288,31 @@ TEST(Optimising, ConstantsOfAddressesArePartOfTheAccess) {
                    "r5 = *(u8 *)(r4 +0)\nr0 += r5\nr2 += 1\nif r2 < 9 goto again\nr3 -= r1\n"
                    "r0 *= r3\nexit");
     both.expect_same(random_buffer(rng));
+}
+
+TEST(Optimising, SumsOfAFewWordsNeedNoCall) {
+    std::mt19937_64 rng(3);
+    constexpr std::array kSizes{0, 4, 8, 12, 20, 24, 36, 40, 41, 44};
+    for (const int from : kSizes) {
+        for (const int to : kSizes) {
+            Optimised program(
+                fmt::format("r6 = r1\nr5 = *(u64 *)(r6 +0)\nr1 = r6\nr1 += 8\nr2 = {}\n"
+                            "r3 = r6\nr3 += 20\nr4 = {}\ncall 28\nexit",
+                            from, to),
+                exec::Builtins::all());
+            const bool is_short = from % 4 == 0 && to % 4 == 0 && from + to <= 40;
+            EXPECT_EQ(program.ir().contains("call"), !is_short) << program.ir();
+            program.expect_same({});
+            Buffer ones;
+            ones.fill(~std::uint64_t{0});
+            program.expect_same(ones);
+            for (const std::uint64_t seed : {0, 1, 2}) { // with some the last carry makes another
+                ones[0] = seed;
+                program.expect_same(ones);
+            }
+            program.expect_same(random_buffer(rng));
+        }
+    }
 }
 
 TEST(Optimising, DivisionsByConstantsMultiply) {

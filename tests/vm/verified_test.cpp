@@ -331,6 +331,17 @@ TEST_P(Verified, CallsTheLookupThatTheHostHasPutInPlace) {
     EXPECT_EQ(calls, 1U);
 }
 
+TEST_P(Verified, KnowsItsCpu) {
+    Vm vm({.cpus = 3});
+    const Executable program =
+        load(vm, object_of("call 8\nr0 += 10\nexit", ProgType::Xdp), ExecMode::Verified, engine());
+    for (std::int32_t cpu = 0; cpu < 3; ++cpu) {
+        PacketBuffer buffer;
+        XdpCtx ctx = xdp_of(buffer);
+        EXPECT_EQ(program.run(ctx, {.cpu = cpu}).r0, std::uint64_t(10 + cpu));
+    }
+}
+
 TEST_P(Verified, CanBeWatched) {
     Vm vm({.cpus = 1});
     const Executable program =

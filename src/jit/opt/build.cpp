@@ -3,6 +3,7 @@
 #include "isa/op_kind.hpp"
 #include "jit/abi.hpp"
 #include "jit/opt/hash_lookup.hpp"
+#include "jit/opt/helpers.hpp"
 #include "jit/opt/regs.hpp"
 #include "jit/opt/simplify.hpp"
 #include "jit/thunks.hpp"
@@ -699,7 +700,8 @@ class Builder : Writer {
             }
             args.push_back(arg);
         }
-        const ValueId result = call(Kind::CallHelper, slot.imm, args);
+        const auto inlined = write_helper(*this, code_.builtins, helper.fn, args);
+        const ValueId result = inlined ? *inlined : call(Kind::CallHelper, slot.imm, args);
         clobber();
         regs_[0] = result;
     }
