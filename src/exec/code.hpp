@@ -14,6 +14,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -118,6 +119,7 @@ struct Code {
     std::vector<std::shared_ptr<Map>> maps;        ///< those it refers to (core references)
     std::vector<MapRegion> map_regions;            ///< ascending
     std::vector<maps::MapOfMaps*> maps_of_maps;    ///< among `maps`
+    std::vector<Region> frozen;                    ///< map values that nobody can change any more
     std::vector<Region> variables;                 ///< host variables it refers to
     std::deque<ArrayLookup> array_lookups;         ///< slots point into it
     std::deque<HashLookup> hash_lookups;           ///< slots point into it
@@ -132,6 +134,10 @@ struct Code {
     /// needs the state of a run (for calls out of it, or checks).
     std::uint64_t (*native_leaf)(void* ctx) = nullptr;
     std::shared_ptr<const void> native_owner{};
+
+    /// What a load of 1, 2, 4 or 8 bytes at `address` gets, if it can be nothing else.
+    [[nodiscard]] std::optional<std::uint64_t> frozen_bytes(std::uint64_t address,
+                                                            unsigned size) const;
 };
 
 /// What a program refers to, already looked up.

@@ -3,9 +3,11 @@
 #include "exec/rewrite.hpp"
 #include "isa/decode.hpp"
 #include "isa/disasm.hpp"
+#include "support/bits.hpp"
 #include "support/try.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace ebpfvm::exec {
 namespace {
@@ -222,6 +224,11 @@ class Resolver {
             const auto begin = reinterpret_cast<std::uintptr_t>(memory.data());
             code_->map_regions.push_back({begin, begin + memory.size(), &map});
         }
+        if (is_constant(map)) {
+            const auto value = map.memory().first(map.spec().value_size);
+            code_->frozen.push_back(
+                {reinterpret_cast<std::uintptr_t>(value.data()), value.size(), Access::Read});
+        }
         const MapType type = map.spec().type;
         const bool is_outer = maps::is_map_of_maps(type);
         if (is_outer) {
@@ -229,6 +236,12 @@ class Resolver {
         }
         // Inner maps may be per-cpu, and so may those of programs in a prog_array.
         code_->needs_cpu |= map.cpus() > 1 || is_outer || type == MapType::ProgArray;
+    }
+
+    // .rodata: neither programs nor the host may change it, and the verifier counts on that.
+    static bool is_constant(const Map& map) {
+        return map.spec().type == MapType::Array && map.spec().max_entries == 1 &&
+               map.is_frozen() && map.prog_access() == Access::Read;
     }
 
     // callx finds helpers by number at run time.
@@ -250,6 +263,17 @@ class Resolver {
 };
 
 } // namespace
+
+std::optional<std::uint64_t> Code::frozen_bytes(std::uint64_t address, unsigned size) const {
+    for (const Region& region : frozen) {
+        if (fits(address - region.begin, size, region.size)) {
+            std::uint64_t value = 0;
+            std::memcpy(&value, reinterpret_cast<const void*>(address), size);
+            return value;
+        }
+    }
+    return std::nullopt;
+}
 
 const Builtins& Builtins::all() {
     static const Builtins builtins = [] {

@@ -471,6 +471,53 @@ TEST_P(Verified, TakesReplacementMapsOnlyIfTheVerdictHoldsForThem) {
     }
 }
 
+// All sizes, with and without sign, and at the end.
+TEST_P(Verified, LoadsFromFrozenMapsWhatIsThere) {
+    MapSpec spec = frozen_map(std::byte{0});
+    spec.value_size = 12;
+    spec.data.resize(12);
+    for (std::size_t i = 0; i < spec.data.size(); ++i) {
+        spec.data[i] = std::byte(0xf1 - 5 * i);
+    }
+    const std::string text = "r2 = map_value(0, 0) ll\nr0 = *(u8 *)(r2 +0)\nr0 *= 7\n"
+                             "r3 = *(s8 *)(r2 +11)\nr0 += r3\nr0 *= 7\nr3 = *(u16 *)(r2 +2)\n"
+                             "r0 += r3\nr0 *= 7\nr3 = *(s16 *)(r2 +10)\nr0 += r3\nr0 *= 7\n"
+                             "r3 = *(u32 *)(r2 +8)\nr0 += r3\nr0 *= 7\nr3 = *(s32 *)(r2 +4)\n"
+                             "r0 += r3\nr0 *= 7\nr3 = *(u64 *)(r2 +0)\nr0 += r3\nexit";
+    const auto run = [&](const MapSpec& map, ExecMode mode) {
+        Vm vm({.cpus = 1});
+        const Executable program =
+            load(vm, object_of(text, ProgType::SocketFilter, {map}), mode, engine());
+        PacketBuffer buffer;
+        SkbCtx ctx = skb_of(buffer);
+        return program.run(ctx).r0;
+    };
+    const std::uint64_t expected = run(spec, ExecMode::Checked);
+    EXPECT_EQ(run(spec, ExecMode::Verified), expected);
+    spec.frozen = false;
+    EXPECT_EQ(run(spec, ExecMode::Verified), expected);
+}
+
+// What is frozen for programs alone, the host may change.
+TEST_P(Verified, LoadsWhatTheHostHasWritten) {
+    MapSpec spec = frozen_map(std::byte{1});
+    spec.frozen = false;
+    Vm vm({.cpus = 1});
+    const Module module =
+        must(vm.load(object_of("r2 = map_value(0, 0) ll\nr0 = *(u32 *)(r2 +0)\nexit",
+                               ProgType::SocketFilter, {spec}),
+                     {.mode = ExecMode::Verified, .engine = engine()}));
+    PacketBuffer buffer;
+    SkbCtx ctx = skb_of(buffer);
+    EXPECT_EQ(module.programs().front().run(ctx).r0, 0x0101'0101U);
+    const std::uint32_t key = 0;
+    const std::uint32_t value = 5;
+    ASSERT_TRUE(
+        must(module.map("consts"))
+            ->write(std::as_bytes(std::span(&key, 1)), std::as_bytes(std::span(&value, 1))));
+    EXPECT_EQ(module.programs().front().run(ctx).r0, 5U);
+}
+
 TEST_P(Verified, RefusesHostFunctionsWithAnotherPrototypeThanTheKernels) {
     Vm vm({.cpus = 1});
     ASSERT_TRUE(vm.helpers().add_function(7, "get_prandom_u32",

@@ -548,6 +548,8 @@ class Simplifier {
     ValueId memory() {
         if (node().kind == Kind::Store) {
             set_arg(2, low_part(arg_id(2), 8U * node().size));
+        } else if (const ValueId value = frozen(); value != 0) {
+            return value;
         }
         if (arg(0).kind == Kind::Add && arg(0).width == Width::W64 &&
             fn_.is_const(arg(0).args[1])) {
@@ -558,6 +560,20 @@ class Simplifier {
             }
         }
         return id_;
+    }
+
+    // What a load at a constant address gets, if nobody can change it.
+    ValueId frozen() {
+        const bool is_fixed = is_const(0) && arg_id(1) == 0 && !node().is_ordered;
+        const auto bytes =
+            is_fixed ? fn_.code->frozen_bytes(const_arg(0) + std::uint64_t(node().imm), node().size)
+                     : std::nullopt;
+        if (!bytes) {
+            return 0;
+        }
+        const unsigned unused = 64 - 8U * node().size;
+        return fn_.constant(
+            node().is_signed ? std::uint64_t(std::int64_t(*bytes << unused) >> unused) : *bytes);
     }
 
     // Addresses: a constant, perhaps with something added that does not make it wrap.
