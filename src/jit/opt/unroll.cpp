@@ -5,6 +5,7 @@
 #include "jit/opt/value_table.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <optional>
 
 namespace ebpfvm::jit::opt {
@@ -115,6 +116,78 @@ class Unroller {
         }
     }
 
+    // How long what begins with a phi takes, in cycles, and what operations it is made of.
+    struct Chain {
+        std::uint32_t cycles = 0; // 0: it does not begin there
+        std::uint8_t kinds = 0;
+    };
+    enum : std::uint8_t { kSums = 1, kXors = 2, kAnds = 4, kOrs = 8, kOthers = 16 };
+
+    [[nodiscard]] std::uint8_t kind_in_chain(const Node& node) const {
+        switch (node.kind) {
+        case Kind::Mul:
+            return fn_.is_const(node.args[1]) ? kSums : kOthers;
+        case Kind::Add:
+        case Kind::Sub:
+            return kSums;
+        case Kind::Xor:
+            return kXors;
+        case Kind::And:
+            return kAnds;
+        case Kind::Or:
+            return kOrs;
+        default:
+            return kOthers;
+        }
+    }
+    [[nodiscard]] static std::uint32_t cycles_of(Kind kind) {
+        switch (kind) {
+        case Kind::Mul:
+        case Kind::MulHigh:
+            return 3;
+        case Kind::Load:
+            return 5;
+        case Kind::Udiv:
+        case Kind::Umod:
+        case Kind::Sdiv:
+        case Kind::Smod:
+            return 12;
+        default:
+            return 1;
+        }
+    }
+
+    // Does a turn take as long as what it must know of the one before, whatever else there is to
+    // do? Sums, and what is like them, reassociate() does for all turns at once.
+    [[nodiscard]] bool waits_for_itself() {
+        constexpr std::uint32_t kPerCycle = 3; // operations
+        chains_.resize(fn_.nodes.size());
+        return std::ranges::any_of(phis_, [this](ValueId phi) {
+            const Chain chain = chain_of(phi);
+            const bool is_one_kind = std::has_single_bit(chain.kinds) && chain.kinds != kOthers;
+            return !is_one_kind && chain.cycles * kPerCycle >= body_.size();
+        });
+    }
+    // From the phi to its value in the next turn.
+    Chain chain_of(ValueId begin) {
+        for (const ValueId phi : phis_) {
+            chains_[phi] = {};
+        }
+        for (const ValueId value : body_) {
+            Chain chain;
+            each_arg(fn_, fn_[value], [&](ValueId& arg) {
+                if (fn_[arg].block == block_ && (arg == begin || chains_[arg].cycles != 0)) {
+                    chain.cycles = std::max(chain.cycles, chains_[arg].cycles);
+                    chain.kinds |= chains_[arg].kinds | kind_in_chain(fn_[value]);
+                }
+            });
+            chain.cycles += chain.kinds != 0 ? cycles_of(fn_[value].kind) : 0;
+            chains_[value] = chain;
+        }
+        const ValueId next = fn_.list(fn_[begin])[from_itself_];
+        return fn_[next].block == block_ ? chains_[next] : Chain{};
+    }
+
     [[nodiscard]] unsigned copies_wanted() {
         const auto turns = count_turns();
         if (!turns) {
@@ -124,6 +197,9 @@ class Unroller {
         if (*turns <= kMaxNodes / nodes) {
             is_done_ = true;
             return unsigned(*turns);
+        }
+        if (waits_for_itself()) {
+            return 1;
         }
         for (const unsigned copies : {4U, 3U, 2U}) {
             if (copies * nodes <= kMaxNodes && *turns % copies == 0) {
@@ -243,6 +319,7 @@ class Unroller {
     Vec<ValueId> phis_{};
     Vec<ValueId> body_{};
     Vec<ValueId> next_{};
+    Vec<Chain> chains_{}; // by value
     ValueTable table_{};
     bool is_done_ = false; // is a loop none any more?
     Vec<ValueId> last_{};  // by value of a loop: what it is in the last turn
