@@ -369,7 +369,9 @@ class StoreMerger {
 
 bool merge_bytes(Function& fn) {
     const bool loads = LoadMerger(fn).run();
-    fn.resolve_all();
+    if (loads) {
+        fn.resolve_all();
+    }
     const bool stores = StoreMerger(fn).run();
     return loads || stores;
 }

@@ -13,7 +13,7 @@ class Cleaner {
     explicit Cleaner(Function& fn) : fn_(fn) {}
 
     void run() {
-        find_loops(fn_);
+        order();
         find_bits();
         // Values come before what is made of them, but for phis: one of a loop may turn out to be
         // a single value, and then what was made of it has to be looked at once more. So have
@@ -36,7 +36,8 @@ class Cleaner {
 
     // What changes of the graph alone ask for.
     void tidy() {
-        find_loops(fn_);
+        order();
+        bool has_replaced = false;
         for (bool again = true; again;) {
             changed_ = false;
             for (const BlockId block : fn_.order) {
@@ -53,19 +54,22 @@ class Cleaner {
                     simplify_one(last);
                 }
             }
-            const bool has_replaced = changed_;
-            if (has_replaced) {
-                fn_.resolve_all();
-            }
-            const bool has_changed = change_graph();
-            if (has_changed) {
-                fn_.resolve_all();
-            }
-            again = has_replaced || has_changed;
+            again = changed_;
+            again |= change_graph();
+            has_replaced |= again;
+        }
+        if (has_replaced) {
+            fn_.resolve_all();
         }
     }
 
   private:
+    void order() {
+        if (!fn_.has_order) {
+            find_loops(fn_);
+        }
+    }
+
     // Which phis hold 32 bits: all that follow from that, as far as it holds.
     void find_bits() {
         const Vec<BlockId>& order = fn_.order;

@@ -72,6 +72,7 @@ BlockId Function::add_block() {
 void Function::add_edge(BlockId from, BlockId to) {
     blocks[from].succs.push_back(to);
     blocks[to].preds.push_back(from);
+    has_order = false;
 }
 
 ValueId Function::append(BlockId block, const Node& node) {
@@ -194,6 +195,7 @@ void Function::set_list(Node& node, std::span<const ValueId> values) {
 }
 
 void Function::remove_pred(BlockId block, std::size_t i) {
+    has_order = false;
     const auto at = std::ptrdiff_t(i);
     Block& target = blocks[block];
     target.preds.erase(target.preds.begin() + at);
@@ -212,6 +214,7 @@ void Function::remove_edge(BlockId from, BlockId to) {
 }
 
 void Function::remove_edges(Vec<std::pair<BlockId, BlockId>>& edges) {
+    has_order &= edges.empty();
     std::ranges::sort(edges, {},
                       [](const auto& edge) { return std::pair(edge.second, edge.first); });
     for (auto edge = edges.begin(); edge != edges.end();) {

@@ -137,6 +137,7 @@ struct Function {
     Vec<ValueId> pool{};   ///< of lists
     Vec<Vec<std::uint32_t>> tables{}; ///< of Switches
     // Set by find_loops().
+    bool has_order = false;     ///< it saw all edges that there are
     Vec<BlockId> order{};       ///< reverse postorder
     Vec<BlockId> headers{};     ///< of loops, outer ones before inner ones
     Vec<BlockId> outer_loops{}; ///< by header: header of the loop around it

@@ -313,6 +313,7 @@ class LoopFinder {
 void find_loops(Function& fn) {
     fn.headers.clear();
     LoopFinder(fn).run();
+    fn.has_order = true;
 }
 
 void drop_unreachable(Function& fn) {

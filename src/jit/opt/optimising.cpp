@@ -14,10 +14,11 @@ namespace ebpfvm::jit {
 namespace {
 
 void optimise(opt::Function& fn, const OptOptions& options) {
-    opt::clean(fn);
-    if (options.has(Pass::Stack) && opt::promote_stack(fn)) {
-        opt::clean(fn);
+    opt::find_loops(fn);
+    if (options.has(Pass::Stack)) {
+        opt::promote_stack(fn);
     }
+    opt::clean(fn);
     bool changed = options.has(Pass::Bytes) && opt::merge_bytes(fn);
     constexpr int kRounds = 3;
     for (int round = 0; options.has(Pass::Thread) && round < kRounds; ++round) {
@@ -25,12 +26,8 @@ void optimise(opt::Function& fn, const OptOptions& options) {
             break;
         }
         opt::tidy(fn);
-        changed = true;
     }
-    if (options.has(Pass::Switch)) {
-        opt::find_loops(fn);
-        changed |= opt::find_switches(fn);
-    }
+    changed |= options.has(Pass::Switch) && opt::find_switches(fn);
     changed |= options.has(Pass::Select) && opt::select_values(fn);
     if (changed) {
         opt::clean(fn);

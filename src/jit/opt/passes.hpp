@@ -13,21 +13,21 @@ void clean(Function& fn);
 /// The part of it that changes of the graph ask for: branches, phis, blocks.
 void tidy(Function& fn);
 
-/// Stack whose address stays within the function becomes values. True if something was changed;
-/// clean() has to follow, here and below.
-[[nodiscard]] bool promote_stack(Function& fn);
+/// Stack whose address stays within the function becomes values.
+void promote_stack(Function& fn);
 
-/// Where the outcome of a branch is known on one way to it, that way leads past it.
+/// Where the outcome of a branch is known on one way to it, that way leads past it. True if there
+/// is such a way: tidy() has to follow.
 [[nodiscard]] bool thread_jumps(Function& fn);
 
-/// Branches around nothing but a choice of values become Selects.
+/// Branches around nothing but a choice of values become Selects. True if there are any: clean()
+/// has to follow, here and below.
 [[nodiscard]] bool select_values(Function& fn);
 
 /// Trees of branches on one value become a Switch.
 [[nodiscard]] bool find_switches(Function& fn);
 
 /// Loads of bytes that are put together, and stores of a value's bytes, become one of the whole.
-///
 [[nodiscard]] bool merge_bytes(Function& fn);
 
 /// Small loops do several turns in one, if it is known how many there are. True if one of them

@@ -31,10 +31,10 @@ class Promoter {
   public:
     explicit Promoter(Function& fn) : fn_(fn) {}
 
-    bool run() {
+    void run() {
         find_accesses();
         if (accesses_.empty() || escapes_ || !choose()) {
-            return false;
+            return;
         }
         if (std::ssize(vars_) > kMaxInLoop && !fn_.headers.empty()) {
             leave_rare();
@@ -42,7 +42,6 @@ class Promoter {
         rewrite();
         complete_phis();
         fn_.resolve_all();
-        return true;
     }
 
   private:
@@ -452,8 +451,8 @@ class Promoter {
 
 } // namespace
 
-bool promote_stack(Function& fn) {
-    return Promoter(fn).run();
+void promote_stack(Function& fn) {
+    Promoter(fn).run();
 }
 
 } // namespace ebpfvm::jit::opt
