@@ -178,7 +178,8 @@ class Unroller {
             each_arg(fn_, fn_[value], [&](ValueId& arg) {
                 if (fn_[arg].block == block_ && (arg == begin || chains_[arg].cycles != 0)) {
                     chain.cycles = std::max(chain.cycles, chains_[arg].cycles);
-                    chain.kinds |= chains_[arg].kinds | kind_in_chain(fn_[value]);
+                    chain.kinds =
+                        std::uint8_t(chain.kinds | chains_[arg].kinds | kind_in_chain(fn_[value]));
                 }
             });
             chain.cycles += chain.kinds != 0 ? cycles_of(fn_[value].kind) : 0;
