@@ -171,8 +171,10 @@ void Emitter::divide(AluOp op, Width width, const Slot& slot, bool is_imm) {
     const bool is_signed = op == AluOp::Sdiv || op == AluOp::Smod;
     const bool wants_quotient = op == AluOp::Div || op == AluOp::Sdiv;
     const x86::Gp dst = reg(slot.dst, width);
-    const x86::Gp divisor = sized(kScratch0, width);
-    if (shows(is_imm)) {
+    const bool is_free = !is_imm && kRegs[slot.src] != x86::rax && kRegs[slot.src] != x86::rdx;
+    const x86::Gp divisor = is_free ? reg(slot.src, width) : sized(kScratch0, width);
+    if (is_free) { // it is where it can stay
+    } else if (shows(is_imm)) {
         as_.mov(divisor, std::int32_t(slot.imm)); // sign extends
     } else if (is_imm) {
         (void)source(width, slot, is_imm);
@@ -182,9 +184,13 @@ void Emitter::divide(AluOp op, Width width, const Slot& slot, bool is_imm) {
     const Label by_zero = as_.newLabel();
     const Label by_minus_one = as_.newLabel();
     const Label done = as_.newLabel();
-    as_.test(divisor, divisor);
-    as_.jz(by_zero);
-    if (is_signed) {
+    const auto imm = std::int32_t(slot.imm);
+    const bool is_known = shows(is_imm) && imm != 0 && imm != -1;
+    if (!is_known) {
+        as_.test(divisor, divisor);
+        as_.jz(by_zero);
+    }
+    if (is_signed && !is_known) {
         as_.cmp(divisor, -1);
         as_.je(by_minus_one);
     }
@@ -223,7 +229,13 @@ void Emitter::divide(AluOp op, Width width, const Slot& slot, bool is_imm) {
     if (!is_rdx) {
         as_.mov(x86::rdx, kScratch2);
     }
-    as_.jmp(done);
+    if (is_known) {
+        return;
+    }
+    const bool is_nop = !is_signed && !wants_quotient && width == Width::W64; // x % 0 == x
+    if (!is_nop) {
+        as_.jmp(done);
+    }
     if (is_signed) {
         as_.bind(by_minus_one);
         if (wants_quotient) {

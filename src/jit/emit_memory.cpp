@@ -153,22 +153,20 @@ void Emitter::scale(const x86::Gp& reg, std::uint32_t factor) {
 
 void Emitter::array_lookup(const Slot& slot) {
     const auto& array = *reinterpret_cast<const exec::ArrayLookup*>(slot.imm);
-    const Label none = as_.newLabel();
     const Label done = as_.newLabel();
-    as_.mov(x86::eax, x86::dword_ptr(kRegs[2]));
-    as_.cmp(x86::eax, array.count);
-    as_.jae(none);
-    scale(x86::rax, array.stride);
-    as_.mov(kScratch0, array.begin);
-    as_.add(x86::rax, kScratch0);
+    const x86::Gp index = kScratch2;
+    as_.mov(index.r32(), x86::dword_ptr(kRegs[2]));
+    as_.xor_(x86::eax, x86::eax);
+    as_.cmp(index.r32(), array.count);
+    as_.jae(done);
+    scale(index, array.stride);
+    as_.mov(x86::rax, array.begin);
+    as_.add(x86::rax, index);
     if (array.cpu_stride != 0) {
         as_.mov(kScratch0.r32(), state_field(offsets::kCpu, 4));
         scale(kScratch0, array.cpu_stride);
         as_.add(x86::rax, kScratch0);
     }
-    as_.jmp(done);
-    as_.bind(none);
-    as_.xor_(x86::eax, x86::eax);
     as_.bind(done);
 }
 
