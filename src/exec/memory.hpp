@@ -4,6 +4,7 @@
 #include "exec/ctx_access.hpp"
 #include "exec/guard.hpp"
 
+#include <cstring>
 #include <type_traits>
 
 // Programs in several threads may race on map values; that is theirs to settle with atomics.
@@ -13,13 +14,15 @@ namespace ebpfvm::exec {
 
 template <class T>
 EBPFVM_PROGRAM_MEMORY std::uint64_t load_as(std::uint64_t address) {
-    const T value = load_unaligned<T>(reinterpret_cast<const void*>(address));
+    T value; // not by load_unaligned(), which the attribute does not reach unless it is inlined
+    std::memcpy(&value, reinterpret_cast<const void*>(address), sizeof value);
     return std::uint64_t(std::int64_t(value)); // sign extends the signed types alone
 }
 
 template <class T>
 EBPFVM_PROGRAM_MEMORY void store_as(std::uint64_t address, std::uint64_t value) {
-    store_unaligned(reinterpret_cast<void*>(address), T(value));
+    const T narrow = T(value);
+    std::memcpy(reinterpret_cast<void*>(address), &narrow, sizeof narrow);
 }
 
 /// Access that is neither to the current frame nor to the packet. False: a fault.
