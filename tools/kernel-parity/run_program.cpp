@@ -1,11 +1,13 @@
 // Runs a program as the kernel's test_loader.c would: in the interpreter, with and without checks,
-// and as machine code. Compares what it returns.
+// and as machine code, also without each pass of the optimising tier. Compares what it returns.
 //
 //   run_program FILE PROGRAM RETVAL DATA
 //
 // FILE is an ELF object, or bpft with one program. RETVAL is unsigned. DATA is the packet in hex,
 // padded with zeros; - if there is none. Prints a line of JSON: status (same, differs, faults,
 // cannot run) and detail.
+#include "support/engines.hpp"
+
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -136,20 +138,20 @@ Answer run_both(const Job& job) {
     if (std::string_view(answer.status) != "same" && !only_verified) {
         return answer;
     }
-    for (const Engine engine : {Engine::Interp, Engine::Baseline, Engine::Jit}) {
-        Answer verified = run_as({.mode = ExecMode::Verified, .engine = engine}, job);
+    for (const test::EngineChoice& choice : test::all_choices()) {
+        const Answer verified = run_as(choice.options(ExecMode::Verified), job);
         if (std::string_view(verified.status) != "same") {
-            return only_verified ? answer
-                                 : Answer{verified.status, "without checks, engine " +
-                                                               std::string(name_of(engine)) + ": " +
-                                                               verified.detail};
+            return only_verified
+                       ? answer
+                       : Answer{verified.status, "without checks, " + test::text_of(choice) + ": " +
+                                                     verified.detail};
         }
     }
     return {};
 }
 
-int test(const std::string& path, const std::string& name, std::uint32_t expected,
-         std::string_view data) {
+int run_test(const std::string& path, const std::string& name, std::uint32_t expected,
+             std::string_view data) {
     auto object = load_object_file(path);
     if (!object) {
         return answer("cannot run", to_string(object.error()));
@@ -179,6 +181,6 @@ int main(int argc, char** argv) {
         return 2;
     }
     const std::string_view data = argv[4];
-    return test(argv[1], argv[2], std::uint32_t(std::strtoul(argv[3], nullptr, 10)),
-                data == "-" ? "" : data);
+    return run_test(argv[1], argv[2], std::uint32_t(std::strtoul(argv[3], nullptr, 10)),
+                    data == "-" ? "" : data);
 }
