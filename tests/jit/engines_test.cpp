@@ -4,8 +4,10 @@
 #include "interp/interp.hpp"
 #include "jit/jit.hpp"
 #include "jit/random_program.hpp"
+#include "support/engines.hpp"
 #include "verifier/soundness_runs.hpp"
 
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -183,6 +185,7 @@ TEST(Engines, AgreeOnVerifiedPrograms) {
     baseline.engine = Engine::Baseline;
     LoadOptions optimised = interp;
     optimised.engine = Engine::Jit;
+    const std::vector<jit::OptOptions> omissions = pass_omissions();
     unsigned compared = 0;
     for (std::uint64_t seed = first; seed < first + count; ++seed) {
         const auto object = object_of(SoundnessGenerator(seed).make().lines);
@@ -194,7 +197,10 @@ TEST(Engines, AgreeOnVerifiedPrograms) {
         const auto again = vm.load(*object, interp);
         const auto native = vm.load(*object, baseline);
         const auto best = vm.load(*object, optimised);
-        ASSERT_TRUE(again && native && best);
+        LoadOptions partly = optimised;
+        partly.without_passes = omitted_passes(omissions[seed % omissions.size()]);
+        const auto good = vm.load(*object, partly);
+        ASSERT_TRUE(again && native && best && good);
         for (const Input& input : inputs(seed, 3)) {
             const Traces want = traces(*expected, input);
             if (!want.fault.empty() || want != traces_elsewhere(*again, input)) {
@@ -203,6 +209,9 @@ TEST(Engines, AgreeOnVerifiedPrograms) {
             ++compared;
             ASSERT_EQ(traces(*native, input), want) << "seed " << seed;
             ASSERT_EQ(traces(*best, input), want) << "seed " << seed << ", optimised";
+            ASSERT_EQ(traces(*good, input), want)
+                << "seed " << seed << ", optimised without "
+                << fmt::format("{}", fmt::join(partly.without_passes, ", "));
         }
     }
     EXPECT_GE(compared, count / 4);

@@ -2,8 +2,9 @@
 #include "ebpfvm/ebpfvm.hpp"
 #include "interp/interp.hpp"
 #include "jit/jit.hpp"
+#include "support/engines.hpp"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -66,14 +67,13 @@ class Optimised {
         return run_on(input, jit::run);
     }
 
-    // The same as the interpreter, with each pass left out in turn.
+    // The same as the interpreter, with each pass left out in turn, and with all.
     void expect_same(const Buffer& input) {
         const Result expected = interpreted(input);
         EXPECT_EQ(optimised(input), expected) << ir();
-        for (unsigned pass = 0; pass < jit::kPassCount; ++pass) {
-            const jit::OptOptions options{.disabled = 1U << pass};
+        for (const jit::OptOptions& options : pass_omissions()) {
             EXPECT_EQ(optimised(input, options), expected)
-                << "without " << jit::name_of(jit::Pass(pass)) << '\n'
+                << fmt::format("without {}\n", fmt::join(omitted_passes(options), ", "))
                 << ir(options);
         }
     }

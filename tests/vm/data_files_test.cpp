@@ -1,5 +1,5 @@
-// Every file of tests/data/{run,fault} goes through assembler, disassembler, loader and
-// interpreter.
+// Every file of tests/data/{run,fault} goes through assembler, disassembler, loader and all
+// engines.
 #include "support/data_file.hpp"
 #include "support/engines.hpp"
 #include "support/host_functions.hpp"
@@ -95,28 +95,31 @@ TEST_P(DataFiles, GiveWhatTheyPromise) {
     EXPECT_EQ(result.r0, *data.result);
 }
 
-class VerifiedDataFiles : public DataFiles {};
+class VerifiedDataFiles
+    : public testing::TestWithParam<std::tuple<std::filesystem::path, EngineChoice>> {};
 
 // What the verifier accepts runs without checks, and does the same.
 TEST_P(VerifiedDataFiles, DoTheSameWithoutChecks) {
-    DataFile data = read_data_file(path());
+    const auto& [path, choice] = GetParam();
+    DataFile data = read_data_file(path);
     const auto text = bpft_of(data);
     ASSERT_TRUE(text) << to_string(text.error());
     const auto object = load_bpft(*text);
     ASSERT_TRUE(object) << to_string(object.error());
     Vm vm = vm_with_test_functions();
-    const auto module = vm.load(
-        *object, {.mode = ExecMode::Verified, .engine = engine(), .verifier = options_of(data)});
+    LoadOptions options = choice.options(ExecMode::Verified);
+    options.verifier = options_of(data);
+    const auto module = vm.load(*object, options);
     ASSERT_TRUE(module) << to_string(module.error());
     const Executable program = module->programs().front();
     ASSERT_EQ(program.mode(), ExecMode::Verified);
     const RunResult result = run(program, data);
     ASSERT_FALSE(result.fault) << result.fault->message;
     EXPECT_EQ(result.r0, *data.result);
-    const auto checked = vm.load(*object, {.engine = engine()});
+    const auto checked = vm.load(*object, choice.options(ExecMode::Checked));
     ASSERT_TRUE(checked) << to_string(checked.error());
     const std::uint64_t executed = run(checked->programs().front(), data).insns_executed;
-    EXPECT_EQ(result.insns_executed, engine() == Engine::Interp ? executed : 0);
+    EXPECT_EQ(result.insns_executed, choice.engine == Engine::Interp ? executed : 0);
     const auto interpreted = vm.load(*object);
     ASSERT_TRUE(interpreted) << to_string(interpreted.error());
     EXPECT_EQ(run(interpreted->programs().front(), data).insns_executed, executed);
@@ -128,17 +131,20 @@ std::vector<std::filesystem::path> accepted_files() {
     return files;
 }
 
-std::string
-name_of_param(const testing::TestParamInfo<std::tuple<std::filesystem::path, Engine>>& info) {
+const auto name_of_param = [](const auto& info) {
     return test_name(std::get<0>(info.param)) + "_" + text_of(std::get<1>(info.param));
-}
+};
 
 auto on_all_engines(const std::vector<std::filesystem::path>& files) {
     return testing::Combine(testing::ValuesIn(files), testing::ValuesIn(all_engines()));
 }
 
+auto on_all_choices(const std::vector<std::filesystem::path>& files) {
+    return testing::Combine(testing::ValuesIn(files), testing::ValuesIn(all_choices()));
+}
+
 INSTANTIATE_TEST_SUITE_P(Run, DataFiles, on_all_engines(data_files("run")), name_of_param);
-INSTANTIATE_TEST_SUITE_P(Run, VerifiedDataFiles, on_all_engines(accepted_files()), name_of_param);
+INSTANTIATE_TEST_SUITE_P(Run, VerifiedDataFiles, on_all_choices(accepted_files()), name_of_param);
 INSTANTIATE_TEST_SUITE_P(Fault, DataFiles, on_all_engines(data_files("fault")), name_of_param);
 
 TEST(DataFilesOfFaults, CoverAtLeast40MisbehavingPrograms) {

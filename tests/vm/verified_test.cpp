@@ -50,19 +50,20 @@ XdpCtx xdp_of(const PacketBuffer& buffer) {
             .egress_ifindex = 0xa1a2'a3a4};
 }
 
-Executable load(Vm& vm, const Object& object, ExecMode mode, Engine engine) {
-    return must(vm.load(object, {.mode = mode, .engine = engine})).programs().front();
+Executable load(Vm& vm, const Object& object, ExecMode mode, const EngineChoice& choice) {
+    return must(vm.load(object, choice.options(mode))).programs().front();
 }
 
-class Verified : public testing::TestWithParam<Engine> {
+class Verified : public testing::TestWithParam<EngineChoice> {
   protected:
-    [[nodiscard]] static Engine engine() { return GetParam(); }
+    [[nodiscard]] static const EngineChoice& choice() { return GetParam(); }
+    [[nodiscard]] static LoadOptions verified() { return choice().options(ExecMode::Verified); }
 };
 
 // Every access to the context of `type` that the verifier accepts does the same in both modes.
 template <class Ctx>
-void compare_accesses(Engine engine, ProgType type, const Ctx& original, const std::string& access,
-                      unsigned at_least) {
+void compare_accesses(const EngineChoice& choice, ProgType type, const Ctx& original,
+                      const std::string& access, unsigned at_least) {
     Vm vm({.cpus = 1});
     unsigned accepted = 0;
     for (unsigned off = 0; off < 240; ++off) {
@@ -71,18 +72,18 @@ void compare_accesses(Engine engine, ProgType type, const Ctx& original, const s
             if (must(verify(object, object.programs().front())).verdict != Verdict::Accept) {
                 continue;
             }
-            const auto module = vm.load(object, {.mode = ExecMode::Verified, .engine = engine});
+            const auto module = vm.load(object, choice.options(ExecMode::Verified));
             if (!module) { // a pointer to a socket, say
                 EXPECT_EQ(module.error().code, Errc::Unsupported) << to_string(module.error());
                 Ctx ctx = original;
-                EXPECT_TRUE(load(vm, object, ExecMode::Checked, engine).run(ctx).fault);
+                EXPECT_TRUE(load(vm, object, ExecMode::Checked, choice).run(ctx).fault);
                 continue;
             }
             ++accepted;
             Ctx unchecked_ctx = original;
             Ctx checked_ctx = original;
             const RunResult unchecked = module->programs().front().run(unchecked_ctx);
-            const RunResult checked = load(vm, object, ExecMode::Checked, engine).run(checked_ctx);
+            const RunResult checked = load(vm, object, ExecMode::Checked, choice).run(checked_ctx);
             ASSERT_FALSE(checked.fault) << checked.fault->message;
             EXPECT_EQ(unchecked.r0, checked.r0) << width << " at " << off;
             EXPECT_EQ(std::memcmp(&unchecked_ctx, &checked_ctx, sizeof checked_ctx), 0)
@@ -94,21 +95,21 @@ void compare_accesses(Engine engine, ProgType type, const Ctx& original, const s
 
 TEST_P(Verified, ReadsEveryFieldOfAnSkbAsCheckedModeDoes) {
     const PacketBuffer buffer;
-    compare_accesses(engine(), ProgType::SchedCls, skb_of(buffer),
+    compare_accesses(choice(), ProgType::SchedCls, skb_of(buffer),
                      "r2 = *({} *)(r1 +{})\nr0 = 0\nif r2 == r1 goto +0\nr0 = r2\nexit", 100);
 }
 
 TEST_P(Verified, WritesEveryFieldOfAnSkbAsCheckedModeDoes) {
     const PacketBuffer buffer;
-    compare_accesses(engine(), ProgType::SchedCls, skb_of(buffer),
+    compare_accesses(choice(), ProgType::SchedCls, skb_of(buffer),
                      "r2 = 0x8182838485868788 ll\n*({} *)(r1 +{}) = r2\nr0 = 0\nexit", 10);
-    compare_accesses(engine(), ProgType::SchedCls, skb_of(buffer),
+    compare_accesses(choice(), ProgType::SchedCls, skb_of(buffer),
                      "*({} *)(r1 +{}) = -3\nr0 = 0\nexit", 10);
 }
 
 TEST_P(Verified, ReadsEveryFieldOfXdpAsCheckedModeDoes) {
     const PacketBuffer buffer;
-    compare_accesses(engine(), ProgType::Xdp, xdp_of(buffer), "r0 = *({} *)(r1 +{})\nexit", 5);
+    compare_accesses(choice(), ProgType::Xdp, xdp_of(buffer), "r0 = *({} *)(r1 +{})\nexit", 5);
 }
 
 // The packet's first byte, if there is one.
@@ -125,7 +126,7 @@ constexpr const char* kFirstByte = R"(
 TEST_P(Verified, ReadsPacketsAfterACheck) {
     Vm vm({.cpus = 1});
     const Executable program =
-        load(vm, object_of(kFirstByte, ProgType::Xdp), ExecMode::Verified, engine());
+        load(vm, object_of(kFirstByte, ProgType::Xdp), ExecMode::Verified, choice());
     EXPECT_EQ(program.mode(), ExecMode::Verified);
     const PacketBuffer buffer;
     XdpCtx ctx = xdp_of(buffer);
@@ -137,9 +138,8 @@ TEST_P(Verified, ReadsPacketsAfterACheck) {
 
 TEST_P(Verified, RefusesWhatTheVerifierRefuses) {
     Vm vm({.cpus = 1});
-    const auto module =
-        vm.load(object_of("r2 = *(u32 *)(r1 +0)\nr0 = *(u8 *)(r2 +0)\nexit", ProgType::Xdp),
-                {.mode = ExecMode::Verified, .engine = engine()});
+    const auto module = vm.load(
+        object_of("r2 = *(u32 *)(r1 +0)\nr0 = *(u8 *)(r2 +0)\nexit", ProgType::Xdp), verified());
     ASSERT_FALSE(module);
     EXPECT_EQ(module.error().code, Errc::Rejected);
     EXPECT_TRUE(module.error().message.contains("insn 1: r0 = *(u8 *)(r2 +0)"))
@@ -156,8 +156,8 @@ TEST_P(Verified, SeesZeroesInStackThatNobodyWrote) {
     PacketBuffer buffer;
     XdpCtx ctx = xdp_of(buffer);
     EXPECT_FALSE(
-        load(vm, object_of(dirty, ProgType::Xdp), ExecMode::Verified, engine()).run(ctx).fault);
-    EXPECT_EQ(load(vm, object_of(reader, ProgType::Xdp), ExecMode::Verified, engine()).run(ctx).r0,
+        load(vm, object_of(dirty, ProgType::Xdp), ExecMode::Verified, choice()).run(ctx).fault);
+    EXPECT_EQ(load(vm, object_of(reader, ProgType::Xdp), ExecMode::Verified, choice()).run(ctx).r0,
               0U);
 }
 
@@ -169,7 +169,7 @@ TEST_P(Verified, PassesTheHostsContextToHelpers) {
                                     ProgType::Xdp);
     PacketBuffer buffer;
     XdpCtx ctx = xdp_of(buffer);
-    EXPECT_EQ(load(vm, object, ExecMode::Verified, engine()).run(ctx).r0, 68U);
+    EXPECT_EQ(load(vm, object, ExecMode::Verified, choice()).run(ctx).r0, 68U);
     EXPECT_EQ(ctx.packet.data, buffer.packet.data - 4);
 }
 
@@ -185,8 +185,8 @@ TEST_P(Verified, GivesHostFunctionsTheHostsContext) {
     PacketBuffer buffer;
     XdpCtx ctx = xdp_of(buffer);
     const Object object = object_of("call 0x10000\nexit", ProgType::Xdp);
-    EXPECT_EQ(load(vm, object, ExecMode::Verified, engine()).run(ctx).r0, 1U);
-    EXPECT_EQ(load(vm, object, ExecMode::Checked, engine()).run(ctx).r0, 1U);
+    EXPECT_EQ(load(vm, object, ExecMode::Verified, choice()).run(ctx).r0, 1U);
+    EXPECT_EQ(load(vm, object, ExecMode::Checked, choice()).run(ctx).r0, 1U);
 }
 
 MapSpec prog_array() {
@@ -204,8 +204,8 @@ TEST_P(Verified, TailCallsProgramsOfItsModeAlone) {
     const Object callee = object_of("r0 = *(u64 *)(r10 -8)\nr0 += 9\nexit", ProgType::Xdp);
     for (const ExecMode caller_mode : {ExecMode::Checked, ExecMode::Verified}) {
         for (const ExecMode callee_mode : {ExecMode::Checked, ExecMode::Verified}) {
-            const Module module = must(vm.load(caller, {.mode = caller_mode, .engine = engine()}));
-            const Module target = must(vm.load(callee, {.mode = callee_mode, .engine = engine()}));
+            const Module module = must(vm.load(caller, choice().options(caller_mode)));
+            const Module target = must(vm.load(callee, choice().options(callee_mode)));
             ASSERT_TRUE(
                 Module::set_tail_call(*module.maps().front(), 0, target.programs().front()));
             PacketBuffer buffer;
@@ -219,11 +219,11 @@ TEST_P(Verified, EndsWhenItsBudgetIsUsedUp) {
     Vm vm({.cpus = 1});
     const Object object =
         object_of("r1 = 0\nloop: r1 += 1\nif r1 < 1000000 goto loop\nr0 = r1\nexit", ProgType::Xdp);
-    const Executable program = load(vm, object, ExecMode::Verified, engine());
+    const Executable program = load(vm, object, ExecMode::Verified, choice());
     PacketBuffer buffer;
     XdpCtx ctx = xdp_of(buffer);
     EXPECT_EQ(program.run(ctx).r0, 1'000'000U);
-    if (engine() != Engine::Interp) {
+    if (choice().engine != Engine::Interp) {
         return; // it does not count
     }
     const RunResult stopped = program.run(ctx, {.insn_budget = 1000});
@@ -258,8 +258,8 @@ MapSpec array_of_three() {
 
 TEST_P(Verified, FindsElementsOfArrays) {
     Vm vm({.cpus = 1});
-    const Module module = must(vm.load(object_of(kLookup, ProgType::Xdp, {array_of_three()}),
-                                       {.mode = ExecMode::Verified, .engine = engine()}));
+    const Module module =
+        must(vm.load(object_of(kLookup, ProgType::Xdp, {array_of_three()}), verified()));
     for (std::uint32_t key = 0; key < 3; ++key) {
         const std::array<std::uint32_t, 3> value{key + 100, 0, 0};
         ASSERT_TRUE(
@@ -283,8 +283,8 @@ MapSpec array_per_cpu() {
 TEST_P(Verified, FindsTheCopiesOfItsCpuInPerCpuArrays) {
     constexpr std::uint32_t kCpus = 4;
     Vm vm({.cpus = kCpus});
-    const Module module = must(vm.load(object_of(kLookup, ProgType::Xdp, {array_per_cpu()}),
-                                       {.mode = ExecMode::Verified, .engine = engine()}));
+    const Module module =
+        must(vm.load(object_of(kLookup, ProgType::Xdp, {array_per_cpu()}), verified()));
     for (std::uint32_t i = 0; i < 3 * kCpus; ++i) {
         const std::uint32_t key = i % 3;
         const std::array<std::uint32_t, 3> value{i + 100, 0, 0};
@@ -305,9 +305,10 @@ TEST_P(Verified, FindsTheCopiesOfItsCpuInPerCpuArrays) {
 TEST_P(Verified, FindsNothingInAPerCpuArrayWithoutACopyForItsCpu) {
     const auto small = must(create_map(array_per_cpu(), {.cpus = 1}));
     Vm vm({.cpus = 2});
+    LoadOptions options = verified();
+    options.maps = {{"three", small}};
     const Module module =
-        must(vm.load(object_of(kLookup, ProgType::Xdp, {array_per_cpu()}),
-                     {.mode = ExecMode::Verified, .engine = engine(), .maps = {{"three", small}}}));
+        must(vm.load(object_of(kLookup, ProgType::Xdp, {array_per_cpu()}), options));
     PacketBuffer buffer;
     buffer.packet.data[0] = std::byte{0};
     XdpCtx ctx = xdp_of(buffer);
@@ -324,7 +325,7 @@ TEST_P(Verified, CallsTheLookupThatTheHostHasPutInPlace) {
                  std::uint64_t) { return std::uint64_t{0 * ++calls}; };
     ASSERT_TRUE(vm.helpers().add(1, mine));
     const Executable program = load(vm, object_of(kLookup, ProgType::Xdp, {array_of_three()}),
-                                    ExecMode::Verified, engine());
+                                    ExecMode::Verified, choice());
     PacketBuffer buffer;
     XdpCtx ctx = xdp_of(buffer);
     EXPECT_EQ(program.run(ctx).r0, 7U);
@@ -334,7 +335,7 @@ TEST_P(Verified, CallsTheLookupThatTheHostHasPutInPlace) {
 TEST_P(Verified, KnowsItsCpu) {
     Vm vm({.cpus = 3});
     const Executable program =
-        load(vm, object_of("call 8\nr0 += 10\nexit", ProgType::Xdp), ExecMode::Verified, engine());
+        load(vm, object_of("call 8\nr0 += 10\nexit", ProgType::Xdp), ExecMode::Verified, choice());
     for (std::int32_t cpu = 0; cpu < 3; ++cpu) {
         PacketBuffer buffer;
         XdpCtx ctx = xdp_of(buffer);
@@ -345,7 +346,7 @@ TEST_P(Verified, KnowsItsCpu) {
 TEST_P(Verified, CanBeWatched) {
     Vm vm({.cpus = 1});
     const Executable program =
-        load(vm, object_of(kFirstByte, ProgType::Xdp), ExecMode::Verified, engine());
+        load(vm, object_of(kFirstByte, ProgType::Xdp), ExecMode::Verified, choice());
     std::vector<std::size_t> seen;
     const std::function<void(const InsnView&)> watch = [&seen](const InsnView& view) {
         seen.push_back(view.insn);
@@ -362,7 +363,7 @@ TEST_P(Verified, IgnoresDeadCodeThatWouldHarm) {
         object_of("r0 = 3\nif r0 == 3 goto out\nr10 = 0\nout: exit", ProgType::Xdp);
     PacketBuffer buffer;
     XdpCtx ctx = xdp_of(buffer);
-    EXPECT_EQ(load(vm, object, ExecMode::Verified, engine()).run(ctx).r0, 3U);
+    EXPECT_EQ(load(vm, object, ExecMode::Verified, choice()).run(ctx).r0, 3U);
 }
 
 // A host whose struct has other sizes than what programs see.
@@ -410,8 +411,7 @@ TEST_P(Verified, WidensAndNarrowsFieldsOfHostTypes) {
                 ASSERT_TRUE(vm.prog_types().add(host_type()));
                 const Object object = object_of(fmt::format(fmt::runtime(access), width, off),
                                                 ProgType(kFirstHostProgType));
-                const auto module =
-                    vm.load(object, {.mode = ExecMode::Verified, .engine = engine()});
+                const auto module = vm.load(object, verified());
                 if (!module) {
                     EXPECT_EQ(module.error().code, Errc::Rejected) << to_string(module.error());
                     continue;
@@ -420,7 +420,7 @@ TEST_P(Verified, WidensAndNarrowsFieldsOfHostTypes) {
                 HostCtx a;
                 HostCtx b;
                 const RunResult unchecked = module->programs().front().run(a);
-                const RunResult checked = load(vm, object, ExecMode::Checked, engine()).run(b);
+                const RunResult checked = load(vm, object, ExecMode::Checked, choice()).run(b);
                 ASSERT_FALSE(checked.fault) << checked.fault->message;
                 EXPECT_EQ(unchecked.r0, checked.r0) << object.name() << width << off << access;
                 EXPECT_EQ(a.small, b.small) << width << off << access;
@@ -487,7 +487,7 @@ TEST_P(Verified, LoadsFromFrozenMapsWhatIsThere) {
     const auto run = [&](const MapSpec& map, ExecMode mode) {
         Vm vm({.cpus = 1});
         const Executable program =
-            load(vm, object_of(text, ProgType::SocketFilter, {map}), mode, engine());
+            load(vm, object_of(text, ProgType::SocketFilter, {map}), mode, choice());
         PacketBuffer buffer;
         SkbCtx ctx = skb_of(buffer);
         return program.run(ctx).r0;
@@ -506,7 +506,7 @@ TEST_P(Verified, LoadsWhatTheHostHasWritten) {
     const Module module =
         must(vm.load(object_of("r2 = map_value(0, 0) ll\nr0 = *(u32 *)(r2 +0)\nexit",
                                ProgType::SocketFilter, {spec}),
-                     {.mode = ExecMode::Verified, .engine = engine()}));
+                     verified()));
     PacketBuffer buffer;
     SkbCtx ctx = skb_of(buffer);
     EXPECT_EQ(module.programs().front().run(ctx).r0, 0x0101'0101U);
@@ -522,15 +522,14 @@ TEST_P(Verified, RefusesHostFunctionsWithAnotherPrototypeThanTheKernels) {
     Vm vm({.cpus = 1});
     ASSERT_TRUE(vm.helpers().add_function(7, "get_prandom_u32",
                                           [](std::span<std::byte> all) { return all.size(); }));
-    const auto module = vm.load(object_of("call 7\nexit", ProgType::Xdp),
-                                {.mode = ExecMode::Verified, .engine = engine()});
+    const auto module = vm.load(object_of("call 7\nexit", ProgType::Xdp), verified());
     ASSERT_FALSE(module);
     EXPECT_EQ(module.error().code, Errc::InvalidArgument);
     EXPECT_TRUE(module.error().message.starts_with("program \"test\": insn 0: call 7"))
         << module.error().message;
 }
 
-INSTANTIATE_TEST_SUITE_P(On, Verified, testing::ValuesIn(all_engines()),
+INSTANTIATE_TEST_SUITE_P(On, Verified, testing::ValuesIn(all_choices()),
                          [](const auto& test) { return text_of(test.param); });
 
 } // namespace
