@@ -82,12 +82,10 @@ inline constexpr int kReachedFrames =
            !code.maps_of_maps.empty();
 }
 
-/// May a helper without data find another one's in its CallContext?
-[[nodiscard]] inline bool leaves_data(const exec::Code& code) {
-    const auto is_tail_call = [](const exec::Slot& slot) { return slot.op == exec::kOpTailCall; };
+/// Does any function that the program calls have data of its own?
+[[nodiscard]] inline bool has_data(const exec::Code& code) {
     return std::ranges::any_of(code.helpers,
-                               [](const Helper& helper) { return helper.data != nullptr; }) ||
-           std::ranges::any_of(code.slots, is_tail_call);
+                               [](const Helper& helper) { return helper.data != nullptr; });
 }
 
 /// An address as an immediate.

@@ -99,7 +99,7 @@ void Emitter::find_labels() {
             calls_entry_ |= target == 0;
         }
     }
-    leaves_data_ = leaves_data(code_);
+    leaves_data_ = has_tail_calls_ || has_data(code_); // another program's, too
     leads_.back() = true;
     for (const std::uint32_t first : code_.subprogs) {
         leads_[first] = true;

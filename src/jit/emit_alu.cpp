@@ -167,20 +167,27 @@ void Emitter::shift(AluOp op, Width width, const Slot& slot, bool is_imm) {
     as_.mov(dst, value); // 32 bits: zero extends, even if the count was 0
 }
 
-void Emitter::divide(AluOp op, Width width, const Slot& slot, bool is_imm) {
-    const bool is_signed = op == AluOp::Sdiv || op == AluOp::Smod;
-    const bool wants_quotient = op == AluOp::Div || op == AluOp::Sdiv;
-    const x86::Gp dst = reg(slot.dst, width);
-    const bool is_free = !is_imm && kRegs[slot.src] != x86::rax && kRegs[slot.src] != x86::rdx;
-    const x86::Gp divisor = is_free ? reg(slot.src, width) : sized(kScratch0, width);
-    if (is_free) { // it is where it can stay
-    } else if (shows(is_imm)) {
+// In a register that division leaves alone.
+x86::Gp Emitter::divisor_of(Width width, const Slot& slot, bool is_imm) {
+    if (!is_imm && kRegs[slot.src] != x86::rax && kRegs[slot.src] != x86::rdx) {
+        return reg(slot.src, width);
+    }
+    const x86::Gp divisor = sized(kScratch0, width);
+    if (shows(is_imm)) {
         as_.mov(divisor, std::int32_t(slot.imm)); // sign extends
     } else if (is_imm) {
         (void)source(width, slot, is_imm);
     } else {
         as_.mov(divisor, reg(slot.src, width));
     }
+    return divisor;
+}
+
+void Emitter::divide(AluOp op, Width width, const Slot& slot, bool is_imm) {
+    const bool is_signed = op == AluOp::Sdiv || op == AluOp::Smod;
+    const bool wants_quotient = op == AluOp::Div || op == AluOp::Sdiv;
+    const x86::Gp dst = reg(slot.dst, width);
+    const x86::Gp divisor = divisor_of(width, slot, is_imm);
     const Label by_zero = as_.newLabel();
     const Label by_minus_one = as_.newLabel();
     const Label done = as_.newLabel();

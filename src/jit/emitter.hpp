@@ -89,6 +89,7 @@ class Emitter {
     void multiply(isa::Width width, const Slot& slot, bool is_imm);
     void move(isa::Width width, const Slot& slot, bool is_imm);
     void shift(isa::AluOp op, isa::Width width, const Slot& slot, bool is_imm);
+    x86::Gp divisor_of(isa::Width width, const Slot& slot, bool is_imm);
     void divide(isa::AluOp op, isa::Width width, const Slot& slot, bool is_imm);
     void negate(isa::Width width, const Slot& slot);
     void sign_extend(unsigned bits, isa::Width width, const Slot& slot);

@@ -1198,7 +1198,7 @@ Entries emit(std::span<Function> functions, std::span<const Allocation> allocati
         .as = as, .map = map, .cpu = cpu, .subprogs = entries.subprogs, .leave = as.newLabel()};
     shared.has_tail_calls = std::ranges::any_of(
         code.slots, [](const exec::Slot& slot) { return slot.op == exec::kOpTailCall; });
-    shared.leaves_data = leaves_data(code);
+    shared.leaves_data = shared.has_tail_calls || has_data(code); // another program's, too
     for (std::size_t i = 0; i < functions.size(); ++i) {
         if (note) {
             note(code.slots.size());

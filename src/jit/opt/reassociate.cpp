@@ -3,11 +3,11 @@
 // (late * 3 + a) * 3 + b is late * 9 + (a * 3 + b).
 #include "jit/opt/passes.hpp"
 #include "jit/opt/simplify.hpp"
+#include "jit/opt/target.hpp"
 
 #include <boost/container/static_vector.hpp>
 
 #include <algorithm>
-#include <bit>
 #include <functional>
 
 namespace ebpfvm::jit::opt {
@@ -16,35 +16,6 @@ namespace {
 bool is_associative(Kind kind) {
     return kind == Kind::Add || kind == Kind::Mul || kind == Kind::And || kind == Kind::Or ||
            kind == Kind::Xor;
-}
-
-// lea and shl are fast.
-std::uint32_t latency_of_factor(std::uint64_t factor) {
-    return factor == 1                                                                ? 0
-           : factor == 3 || factor == 5 || factor == 9 || std::has_single_bit(factor) ? 1
-                                                                                      : 3;
-}
-
-// In cycles, more or less.
-std::uint32_t latency_of(const Function& fn, const Node& node) {
-    switch (node.kind) {
-    case Kind::Mul:
-        return fn.is_const(node.args[1]) ? latency_of_factor(fn.value_of(node.args[1])) : 3;
-    case Kind::MulHigh:
-        return 4;
-    case Kind::Load:
-        return 5;
-    case Kind::Udiv:
-    case Kind::Umod:
-    case Kind::Sdiv:
-    case Kind::Smod:
-        return 15;
-    case Kind::Select:
-    case Kind::Bswap:
-        return 2;
-    default:
-        return 1;
-    }
 }
 
 class Reassociator {

@@ -1,5 +1,7 @@
 #include "jit/opt/target.hpp"
 
+#include <bit>
+
 namespace ebpfvm::jit::opt {
 
 Constraints constraints_of(const Function& fn, const Node& node, const Cpu& cpu) {
@@ -54,6 +56,34 @@ Constraints constraints_of(const Function& fn, const Node& node, const Cpu& cpu)
         return {.clobbers = kCallClobbers, .is_made_late = true, .result_hint = kRax};
     default:
         return {};
+    }
+}
+
+// lea and shl are fast.
+std::uint32_t latency_of_factor(std::uint64_t factor) {
+    return factor == 1                                                                ? 0
+           : factor == 3 || factor == 5 || factor == 9 || std::has_single_bit(factor) ? 1
+                                                                                      : 3;
+}
+
+std::uint32_t latency_of(const Function& fn, const Node& node) {
+    switch (node.kind) {
+    case Kind::Mul:
+        return fn.is_const(node.args[1]) ? latency_of_factor(fn.value_of(node.args[1])) : 3;
+    case Kind::MulHigh:
+        return 4;
+    case Kind::Load:
+        return 5;
+    case Kind::Udiv:
+    case Kind::Umod:
+    case Kind::Sdiv:
+    case Kind::Smod:
+        return 15;
+    case Kind::Select:
+    case Kind::Bswap:
+        return 2;
+    default:
+        return 1;
     }
 }
 

@@ -85,4 +85,9 @@ struct Constraints {
     }
 }
 
+/// How many cycles it takes, more or less, until the value is there.
+[[nodiscard]] std::uint32_t latency_of(const Function& fn, const Node& node);
+/// Of a multiplication by a constant.
+[[nodiscard]] std::uint32_t latency_of_factor(std::uint64_t factor);
+
 } // namespace ebpfvm::jit::opt

@@ -2,6 +2,7 @@
 // what two turns have in common is done once.
 #include "jit/opt/passes.hpp"
 #include "jit/opt/simplify.hpp"
+#include "jit/opt/target.hpp"
 #include "jit/opt/value_table.hpp"
 
 #include <algorithm>
@@ -118,8 +119,8 @@ class Unroller {
 
     // How long what begins with a phi takes, in cycles, and what operations it is made of.
     struct Chain {
-        std::uint32_t cycles = 0; // 0: it does not begin there
-        std::uint8_t kinds = 0;
+        std::uint32_t cycles = 0;
+        std::uint8_t kinds = 0; // 0: it does not begin there
     };
     enum : std::uint8_t { kSums = 1, kXors = 2, kAnds = 4, kOrs = 8, kOthers = 16 };
 
@@ -138,22 +139,6 @@ class Unroller {
             return kOrs;
         default:
             return kOthers;
-        }
-    }
-    [[nodiscard]] static std::uint32_t cycles_of(Kind kind) {
-        switch (kind) {
-        case Kind::Mul:
-        case Kind::MulHigh:
-            return 3;
-        case Kind::Load:
-            return 5;
-        case Kind::Udiv:
-        case Kind::Umod:
-        case Kind::Sdiv:
-        case Kind::Smod:
-            return 12;
-        default:
-            return 1;
         }
     }
 
@@ -176,13 +161,13 @@ class Unroller {
         for (const ValueId value : body_) {
             Chain chain;
             each_arg(fn_, fn_[value], [&](ValueId& arg) {
-                if (fn_[arg].block == block_ && (arg == begin || chains_[arg].cycles != 0)) {
+                if (fn_[arg].block == block_ && (arg == begin || chains_[arg].kinds != 0)) {
                     chain.cycles = std::max(chain.cycles, chains_[arg].cycles);
                     chain.kinds =
                         std::uint8_t(chain.kinds | chains_[arg].kinds | kind_in_chain(fn_[value]));
                 }
             });
-            chain.cycles += chain.kinds != 0 ? cycles_of(fn_[value].kind) : 0;
+            chain.cycles += chain.kinds != 0 ? latency_of(fn_, fn_[value]) : 0;
             chains_[value] = chain;
         }
         const ValueId next = fn_.list(fn_[begin])[from_itself_];
