@@ -1,5 +1,5 @@
 // The observing mode: runs a program and checks that each register and stack slot is what the
-// verifier's facts say it can be.
+// verifier's facts say it can be, and that jumps go where they say.
 #pragma once
 
 #include "ebpfvm/facts.hpp"
@@ -33,6 +33,7 @@ class FactChecker {
     template <class Ctx>
     RunResult run_watched(Ctx& ctx, const Packet* packet);
     void see(const InsnView& view);
+    void check_way(const InsnView& view);
     struct Place {
         unsigned reg = 0;
         std::int32_t off = 0; ///< of a stack slot; 0: a register
@@ -49,6 +50,7 @@ class FactChecker {
     const Packet* packet_ = nullptr; ///< of the current run
     std::uint64_t ctx_ = 0;          ///< what r1 was at its entry
     bool has_begun_ = false;
+    std::size_t last_ = 0; ///< the insn before this one
     std::array<std::uint64_t, 64> frame_pointers_{};
     std::uint64_t insns_ = 0;
     std::uint64_t values_ = 0;

@@ -53,6 +53,9 @@ struct Slot {
 };
 static_assert(sizeof(Slot) == 16);
 
+/// In the place of insns of a verified program that no run gets to, and of jumps that none takes.
+inline constexpr Slot kNothing{.op = std::uint8_t(isa::Op::Ja)};
+
 /// Is it an isa::Op, and none of the above?
 [[nodiscard]] constexpr bool is_insn(const Slot& slot) {
     return slot.op < isa::kOpCount;
@@ -160,8 +163,9 @@ struct Bindings {
                                                       const Bindings& bindings);
 
 /// The same for a program that runs without checks: what it does to its context is rewritten to the
-/// host's struct. Further errors: Errc::Unsupported for a field that the host's struct lacks,
-/// Errc::InvalidArgument for a helper whose prototype is not the one that was verified.
+/// host's struct; what no run gets to is gone, and need not be there for it. Further errors:
+/// Errc::Unsupported for a field that the host's struct lacks, Errc::InvalidArgument for a helper
+/// whose prototype is not the one that was verified.
 [[nodiscard]] Expected<std::shared_ptr<Code>> resolve_verified(const prog::VerifiedProgram& program,
                                                                const Bindings& bindings);
 

@@ -37,7 +37,11 @@ class Resolver {
         code_->stacks.assign(decoded.subprogs.size(), kStackSize);
         code_->slots.resize(decoded.insns.size()); // final: function addresses point into it
         for (std::size_t i = 0; i < decoded.insns.size(); i += decoded.insns[i].slots) {
-            TRY(translate(decoded.insns[i], i));
+            if (verified != nullptr && !verified->ways(i).is_reached) {
+                code_->slots[i] = kNothing;
+            } else {
+                TRY(translate(decoded.insns[i], i));
+            }
         }
         std::ranges::sort(code_->map_regions, {}, &MapRegion::begin);
         if (verified != nullptr) {

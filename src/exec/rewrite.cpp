@@ -41,7 +41,9 @@ class Rewriter {
         std::ranges::transform(code_.subprogs, code_.stacks.begin(),
                                [this](std::uint32_t first) { return stack_of(first); });
         for (at_ = 0; at_ < code_.slots.size(); at_ += insn().slots) {
-            TRY(rewrite());
+            if (program_.ways(at_).is_reached) {
+                TRY(rewrite());
+            }
         }
         return {};
     }
@@ -57,6 +59,10 @@ class Rewriter {
         case Shape::StoreImm:
         case Shape::StoreReg:
             return program_.accesses_ctx(at_) ? store() : Expected<void>();
+        case Shape::JmpImm:
+        case Shape::JmpReg:
+            decide_jump();
+            return {};
         case Shape::CallHelper:
             name_ctx_args();
             TRY(check_prototype());
@@ -80,6 +86,16 @@ class Rewriter {
                                                     &prog::VerifiedProgram::SubprogStack::first);
         return found != stacks.end() && found->first == first ? found->bytes
                                                               : std::uint32_t(kStackSize);
+    }
+
+    // Where it goes one way only, there is nothing to compare.
+    void decide_jump() {
+        const prog::Ways ways = program_.ways(at_);
+        if (!ways.falls) {
+            slot() = {.op = std::uint8_t(Op::Ja), .off = slot().off};
+        } else if (!ways.jumps) {
+            slot() = kNothing;
+        }
     }
 
     [[nodiscard]] const HelperProto& bound_proto() {

@@ -92,7 +92,7 @@ void Emitter::find_labels() {
         const std::size_t target = at_ + 1 + std::size_t(std::int64_t(slot.off));
         if (is_jump(slot)) {
             leads_[target] = true;
-            if (!labels_[target].isValid()) {
+            if (target < slots.size() && !labels_[target].isValid()) {
                 labels_[target] = as_.newLabel();
             }
         } else if (is_insn(slot) && exec::shape_of(slot) == Shape::CallLocal) {

@@ -74,6 +74,9 @@ void Emitter::jump(JmpOp op, Width width, const Slot& slot, bool is_imm) {
 
 // In checked mode what goes back pays for it.
 void Emitter::jump_to(const Slot& slot) {
+    if (slot.off == 0) {
+        return;
+    }
     if (!checks_ || !goes_back(slot)) {
         as_.jmp(target_of(slot));
         return;

@@ -15,6 +15,13 @@ class Seal;
 
 namespace ebpfvm::prog {
 
+/// How control gets on from an insn, in any run of a verified program.
+struct Ways {
+    bool is_reached = false; ///< else nothing is known of the insn, not even what it calls
+    bool falls = false;      ///< conditional jumps
+    bool jumps = false;
+};
+
 /// A program that the verifier has accepted, for the maps of its object and the functions and types
 /// of its options. Only the verifier makes one; engines run nothing else unchecked.
 class VerifiedProgram {
@@ -25,6 +32,7 @@ class VerifiedProgram {
     };
 
     [[nodiscard]] const Program& program() const { return program_; }
+    [[nodiscard]] Ways ways(std::size_t slot) const { return ways_[slot]; }
     /// Does the load or store in this slot go to the context? If so, through a pointer to its
     /// start.
     [[nodiscard]] bool accesses_ctx(std::size_t slot) const { return accesses_ctx_[slot]; }
@@ -40,13 +48,15 @@ class VerifiedProgram {
 
   private:
     friend class verifier::Seal;
-    VerifiedProgram(const Program& program, std::vector<bool> accesses_ctx,
+    VerifiedProgram(const Program& program, std::vector<Ways> ways, std::vector<bool> accesses_ctx,
                     std::vector<std::optional<std::uint32_t>> call_map,
                     std::vector<SubprogStack> stacks, bool may_read_unwritten_stack)
-        : program_(program), accesses_ctx_(std::move(accesses_ctx)), call_map_(std::move(call_map)),
-          stacks_(std::move(stacks)), may_read_unwritten_stack_(may_read_unwritten_stack) {}
+        : program_(program), ways_(std::move(ways)), accesses_ctx_(std::move(accesses_ctx)),
+          call_map_(std::move(call_map)), stacks_(std::move(stacks)),
+          may_read_unwritten_stack_(may_read_unwritten_stack) {}
 
     Program program_;
+    std::vector<Ways> ways_;
     std::vector<bool> accesses_ctx_;
     std::vector<std::optional<std::uint32_t>> call_map_;
     std::vector<SubprogStack> stacks_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ebpfvm/prog_type.hpp"
+#include "prog/verified_program.hpp"
 #include "verifier/code.hpp"
 #include "verifier/path.hpp"
 
@@ -43,7 +44,7 @@ class Env {
   public:
     Env(const Code& program, const VerifierOptions& verifier_options)
         : code(program), options(verifier_options), path(program, memory),
-          edges(program.steps.size(), 0, &memory),
+          ways(program.steps.size(), prog::Ways{}, &memory),
           accessed(program.steps.size(), RegType::NotInit, &memory),
           call_map(program.steps.size(), kNoMap, &memory),
           called(program.subprogs.size(), false, &memory),
@@ -90,10 +91,9 @@ class Env {
     std::shared_ptr<const CtxLayout> ctx{}; ///< null: the type has no layout
     Rejection rejection{};
     std::optional<State> begin{}; ///< how the paths begin that are being explored
-    /// By slot: which ways conditional jumps can go, as a sum of these.
-    static constexpr std::uint8_t kFalls = 1;
-    static constexpr std::uint8_t kJumps = 2;
-    std::pmr::vector<std::uint8_t> edges{};
+    /// By slot: is it reached, and which ways can conditional jumps go? Of all that was judged,
+    /// what turned out to be void as well.
+    std::pmr::vector<prog::Ways> ways{};
     std::pmr::vector<RegType>
         accessed{}; ///< by slot: what a load or store went through, NotInit before
     /// By slot: index of the map that a call gets, kNoMap before, kManyMaps if it is not always

@@ -176,8 +176,7 @@ void add_name(std::vector<std::string>& names, const std::string& name) {
 void add_uses(const Env& env, std::uint32_t at, const State& state, Facts& facts) {
     const Step& step = env.code.steps[at];
     const bool is_load = step.shape == isa::Shape::Load;
-    const bool is_store =
-        step.shape == isa::Shape::StoreReg || step.shape == isa::Shape::StoreImm;
+    const bool is_store = step.shape == isa::Shape::StoreReg || step.shape == isa::Shape::StoreImm;
     if ((is_load || is_store) && env.ctx != nullptr) {
         const Reg& reg = state.reg(is_load ? step.src : step.dst);
         const OffsetRange range = offset_range(reg, step.off);
@@ -235,8 +234,8 @@ collect_facts(Env& env, const std::vector<std::pair<State, std::uint32_t>>& entr
     for (std::uint32_t at = 0; at < facts->insns.size(); ++at) {
         InsnFacts& insn = facts->insns[at];
         insn.live = env.code.steps[at].live;
-        insn.may_fall_through = (env.edges[at] & Env::kFalls) != 0;
-        insn.may_jump = (env.edges[at] & Env::kJumps) != 0;
+        insn.may_fall_through = env.ways[at].falls;
+        insn.may_jump = env.ways[at].jumps;
     }
     add_tables(env, *facts);
     return facts;

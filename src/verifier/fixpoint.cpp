@@ -63,8 +63,8 @@ bool Fixpoint::is_possible(std::uint32_t from, std::uint32_t to) const {
     if (judging_ == Judging::On || !is_conditional) {
         return true;
     }
-    return (to == step.next && (env_.edges[from] & Env::kFalls) != 0) ||
-           (to == step.target && (env_.edges[from] & Env::kJumps) != 0);
+    return (to == step.next && env_.ways[from].falls) ||
+           (to == step.target && env_.ways[from].jumps);
 }
 
 bool Fixpoint::flow(const State& state, std::uint32_t to) {
@@ -98,8 +98,7 @@ bool Fixpoint::flow(const State& state, std::uint32_t to) {
     return true;
 }
 
-void Fixpoint::for_each_state(
-    const std::function<void(std::uint32_t, const State&)>& visit) const {
+void Fixpoint::for_each_state(const std::function<void(std::uint32_t, const State&)>& visit) const {
     for (const Place& place : places_) {
         visit(place.insn, place.state);
     }

@@ -25,6 +25,7 @@ void project_numbers(State& state, NumericDomain domain) {
 } // namespace
 
 bool Stepper::step(State& state, std::uint32_t at) {
+    env_.ways[at].is_reached |= judging_ == Judging::On;
     if (!dispatch(state, at)) {
         return false;
     }
@@ -127,17 +128,19 @@ bool Stepper::jump(State& state, const Step& step) {
         return false;
     }
     State taken;
-    switch (transfer_jmp(env_, state, taken, step)) {
+    const Edges edges = transfer_jmp(env_, state, taken, step);
+    if (judging_ == Judging::On) {
+        env_.ways[env_.at].falls |= edges != Edges::Taken;
+        env_.ways[env_.at].jumps |= edges != Edges::Fall;
+    }
+    switch (edges) {
     case Edges::Fall:
-        env_.edges[env_.at] |= Env::kFalls;
         return true;
     case Edges::Taken:
-        env_.edges[env_.at] |= Env::kJumps;
         env_.path.last().flags |= TraceEntry::kTaken;
         next_ = step.target;
         return true;
     case Edges::Both:
-        env_.edges[env_.at] |= Env::kFalls | Env::kJumps;
         others_.push_back({std::move(taken), step.target});
         return true;
     }

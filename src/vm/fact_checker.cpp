@@ -58,7 +58,10 @@ void FactChecker::see(const InsnView& view) {
     if (!has_begun_) {
         has_begun_ = true;
         ctx_ = view.regs[1];
+    } else {
+        check_way(view);
     }
+    last_ = view.insn;
     frame_pointers_[view.depth] = view.regs[kFramePointer];
     const InsnFacts& facts = facts_.insns[view.insn];
     if (!facts.is_reachable) {
@@ -75,6 +78,19 @@ void FactChecker::see(const InsnView& view) {
         std::uint64_t value = 0;
         std::memcpy(&value, reinterpret_cast<const void*>(address), slot.size);
         check(view, {.off = slot.off}, slot.value, value);
+    }
+}
+
+// Of what is no conditional jump, facts say neither.
+void FactChecker::check_way(const InsnView& view) {
+    const InsnFacts& last = facts_.insns[last_];
+    if (last.may_fall_through == last.may_jump) {
+        return;
+    }
+    const std::size_t off = last.may_jump ? std::size_t(view.program.insns[last_].off) : 0;
+    if (view.insn != last_ + 1 + off) {
+        violate(view, fmt::format("follows insn {}, but that always {}", last_,
+                                  last.may_jump ? "jumps" : "falls through"));
     }
 }
 

@@ -14,6 +14,15 @@ TEST(Dump, XlatedShowsTheHostsStruct) {
     EXPECT_CONTAINS(output.out, "; \".bss\" +0\n");
 }
 
+TEST(Dump, XlatedShowsNoJumpsThatNoneTakes) {
+    const TempDir dir;
+    const auto program =
+        dir.file("dead.bin", bytecode("r0 = *(u32 *)(r1 +12)\nr0 &= 1\nif r0 > 1 goto dead\n"
+                                      "if r0 <= 1 goto out\ndead: r0 = 2\nout: exit\n"));
+    EXPECT_CONTAINS(ebpfvm_command({"dump", "xlated", program, "--type", "xdp"}).out,
+                    "2: goto +0\n    3: goto +1\n    4: goto +0\n    5: exit\n");
+}
+
 TEST(Dump, CheckedProgramsKeepTheirContext) {
     const Output output = ebpfvm_command({"dump", "xlated", kTrim, "--checked"});
     EXPECT_CONTAINS(output.out, "with checks\n");

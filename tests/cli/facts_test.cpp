@@ -67,6 +67,26 @@ TEST(Facts, SayWhatIsKnownAtEachInsn) {
     EXPECT_NE(text.find("[never]"), std::string::npos) << text;
 }
 
+// 0 or 3 where the paths meet, which could be 2 for all that joins know.
+TEST(Facts, SayWhichWayAJumpGoesOnAllPaths) {
+    const Object object = object_of("r0 = *(u32 *)(r1 +12)\n"
+                                    "r2 = 0\n"
+                                    "if r0 == 0 goto +1\n"
+                                    "r2 = 3\n"
+                                    "r0 = 0\n"
+                                    "if r2 == 2 goto dead\n"
+                                    "if r2 != 2 goto out\n"
+                                    "dead: r0 = 1\n"
+                                    "out: exit\n");
+    const auto facts = facts_of(object, object.programs().front());
+    ASSERT_NE(facts, nullptr);
+    EXPECT_FALSE(facts->insns[5].may_jump);
+    EXPECT_TRUE(facts->insns[5].may_fall_through);
+    EXPECT_TRUE(facts->insns[6].may_jump);
+    EXPECT_FALSE(facts->insns[6].may_fall_through);
+    EXPECT_FALSE(facts->insns[7].is_reachable);
+}
+
 TEST(Facts, HoldInRunsOfTheExamples) {
     std::uint64_t insns = 0;
     for (const auto& entry : std::filesystem::directory_iterator(EBPFVM_BPF_DIR)) {
@@ -104,6 +124,22 @@ TEST(Facts, ThatAreWrongAreNoticed) {
     facts.insns[2].regs[0].umin = 8;
     const Observed seen = observe(object, program, facts, 1000);
     EXPECT_FALSE(seen.violations.empty());
+}
+
+TEST(Facts, ThatAreWrongAboutJumpsAreNoticed) {
+    const Object object =
+        object_of("r0 = *(u32 *)(r1 +12)\nr0 &= 1\nif r0 == 0 goto +1\nr0 = 2\nexit\n");
+    const Program& program = object.programs().front();
+    for (const bool is_jump : {false, true}) {
+        auto facts = *facts_of(object, program);
+        InsnFacts& jump = facts.insns[2];
+        ASSERT_TRUE(jump.may_jump && jump.may_fall_through);
+        (is_jump ? jump.may_jump : jump.may_fall_through) = false;
+        const Observed seen = observe(object, program, facts, 1000);
+        ASSERT_FALSE(seen.violations.empty());
+        EXPECT_NE(seen.violations.front().find("follows insn 2, but that always"),
+                  std::string::npos);
+    }
 }
 
 } // namespace

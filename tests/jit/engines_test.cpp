@@ -195,18 +195,20 @@ TEST(Engines, AgreeOnVerifiedPrograms) {
             continue;
         }
         const auto again = vm.load(*object, interp);
+        const auto checked = vm.load(*object); // which believes nothing
         const auto native = vm.load(*object, baseline);
         const auto best = vm.load(*object, optimised);
         LoadOptions partly = optimised;
         partly.without_passes = omitted_passes(omissions[seed % omissions.size()]);
         const auto good = vm.load(*object, partly);
-        ASSERT_TRUE(again && native && best && good);
+        ASSERT_TRUE(again && checked && native && best && good);
         for (const Input& input : inputs(seed, 3)) {
             const Traces want = traces(*expected, input);
             if (!want.fault.empty() || want != traces_elsewhere(*again, input)) {
                 break; // endless, or it shows addresses
             }
             ++compared;
+            ASSERT_EQ(traces(*checked, input), want) << "seed " << seed << ", checked";
             ASSERT_EQ(traces(*native, input), want) << "seed " << seed;
             ASSERT_EQ(traces(*best, input), want) << "seed " << seed << ", optimised";
             ASSERT_EQ(traces(*good, input), want)

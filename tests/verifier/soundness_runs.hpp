@@ -79,9 +79,11 @@ inline std::vector<Input> inputs(std::uint64_t seed, std::size_t count) {
     return result;
 }
 
-/// Fills the maps of `module` and runs the program; `packet_after` gets what is left of the packet.
-inline RunResult run_soundness(const Executable& program, const Module& module, const Input& input,
-                               std::vector<std::byte>* packet_after = nullptr) {
+/// Fills the maps of `module` and calls `run` with the context; `packet_after` gets what is left of
+/// the packet.
+template <class Run>
+RunResult run_soundness(const Module& module, const Input& input, Run run,
+                        std::vector<std::byte>* packet_after = nullptr) {
     const std::uint32_t key = 0;
     EXPECT_TRUE(module.maps()[0]->write(std::as_bytes(std::span(&key, 1)), input.value));
     for (std::uint32_t at = 0; at < 4; ++at) { // some elements of the others
@@ -97,11 +99,17 @@ inline RunResult run_soundness(const Executable& program, const Module& module, 
     const auto packet = std::span(buffer).subspan(256, input.packet.size());
     std::ranges::copy(input.packet, packet.begin());
     XdpCtx ctx{.packet = Packet::in(buffer, packet)};
-    const RunResult result = program.run(ctx, {.insn_budget = 3'000'000});
+    const RunResult result = run(ctx);
     if (packet_after != nullptr) {
         packet_after->assign(ctx.packet.data, ctx.packet.data_end);
     }
     return result;
+}
+
+inline RunResult run_soundness(const Executable& program, const Module& module, const Input& input,
+                               std::vector<std::byte>* packet_after = nullptr) {
+    const auto run = [&](XdpCtx& ctx) { return program.run(ctx, {.insn_budget = 3'000'000}); };
+    return run_soundness(module, input, run, packet_after);
 }
 
 } // namespace ebpfvm::test

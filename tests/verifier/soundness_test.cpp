@@ -1,10 +1,12 @@
 // What the verifier accepts never faults: random programs, run in the interpreter's checked mode on
 // several inputs. And what really happens is never thought impossible: where a number of the
-// program is seen to be v, `if it is v, crash` must not be accepted.
+// program is seen to be v, `if it is v, crash` must not be accepted. And nothing is seen that the
+// facts deny: values, insns, ways of jumps.
 //
 // EBPFVM_SOUNDNESS_SECONDS runs for longer, from EBPFVM_SOUNDNESS_SEED on; a violation is shrunk
 // and printed as assembly text.
 #include "ebpfvm/ebpfvm.hpp"
+#include "ebpfvm/fact_checker.hpp"
 #include "ebpfvm/verifier.hpp"
 #include "verifier/soundness_runs.hpp"
 
@@ -53,6 +55,25 @@ class Runner {
         return result.fault ? std::nullopt : std::optional(result.r0);
     }
 
+    /// What the facts say that is wrong on any of the inputs; empty if nothing, or if there are
+    /// none.
+    std::string denied(const Object& object, std::span<const Input> inputs) {
+        VerifierOptions options;
+        options.max_explored = 50'000;
+        options.facts = true;
+        const auto report = verify(object, object.programs().front(), options);
+        const auto module = observer_.load(object);
+        if (!report || report->facts == nullptr || !module) {
+            return {};
+        }
+        const Executable program = module->programs().front();
+        FactChecker checker(*report->facts, *module, program);
+        for (const Input& input : inputs) {
+            (void)run_soundness(*module, input, [&](XdpCtx& ctx) { return checker.run(ctx); });
+        }
+        return checker.violations().empty() ? "" : checker.violations().front();
+    }
+
     bool is_violation(const Lines& lines, std::span<const Input> inputs) {
         const auto object = object_of(lines);
         return object && is_accepted(*object) && fault_of(*object, inputs);
@@ -63,6 +84,7 @@ class Runner {
     static bool is_patience(const Fault& fault) { return fault.kind == FaultKind::BudgetExhausted; }
 
     Vm vm_{{.cpus = 1}};
+    Vm observer_{{.cpus = 1, .insn_budget = 20'000}};
 };
 
 /// Without the lines that it takes not: each chunk that can go, goes.
@@ -128,6 +150,11 @@ void try_seed(Runner& runner, std::uint64_t seed, Counts& counts) {
     if (runner.fault_of(*object, all)) {
         ++counts.violations;
         return report(runner, seed, program.lines, all);
+    }
+    if (const std::string said = runner.denied(*object, all); !said.empty()) {
+        ++counts.violations;
+        ADD_FAILURE() << "seed " << seed << ": " << said << '\n' << text_of(program.lines);
+        return;
     }
     std::mt19937_64 rng(seed);
     for (unsigned i = 0; i < 6 && !program.numbers.empty(); ++i) {

@@ -366,6 +366,18 @@ TEST_P(Verified, IgnoresDeadCodeThatWouldHarm) {
     EXPECT_EQ(load(vm, object, ExecMode::Verified, choice()).run(ctx).r0, 3U);
 }
 
+TEST_P(Verified, NeedsNothingThatOnlyDeadCodeCalls) {
+    Vm vm({.cpus = 1});
+    const Object object = object_of("r0 = *(u32 *)(r1 +12)\nr0 &= 7\nif r0 <= 7 goto out\ncall 1\n"
+                                    "call 165\nout: if r0 > 9 goto dead\nr0 = 4\nexit\n"
+                                    "dead: r2 = 1 ll\nexit",
+                                    ProgType::Xdp);
+    EXPECT_EQ(vm.load(object, choice().options(ExecMode::Checked)).error().code, Errc::Unresolved);
+    PacketBuffer buffer;
+    XdpCtx ctx = xdp_of(buffer);
+    EXPECT_EQ(load(vm, object, ExecMode::Verified, choice()).run(ctx).r0, 4U);
+}
+
 // A host whose struct has other sizes than what programs see.
 struct HostCtx {
     std::uint8_t small = 0xf1;
