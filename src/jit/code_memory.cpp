@@ -17,16 +17,7 @@ constexpr asmjit::JitAllocator::CreateParams kDualMapping{
 
 constexpr x86::Gp kSavedByC[] = {x86::rbx, x86::rbp, x86::r12, x86::r13, x86::r14, x86::r15};
 
-} // namespace
-
-CodeMemory::CodeMemory(Publisher publisher)
-    : runtime_(&kDualMapping), publisher_(std::move(publisher)) {}
-
-Expected<void> CodeMemory::install_enter() {
-    asmjit::CodeHolder holder;
-    holder.init(runtime_.environment());
-    x86::Assembler as(&holder);
-    CodeMap map;
+void emit_enter(x86::Assembler& as, CodeMap& map) {
     map.begin(0, "ebpfvm_enter");
     StackWriter stack(as, &map);
     for (const x86::Gp& reg : kSavedByC) {
@@ -46,9 +37,26 @@ Expected<void> CodeMemory::install_enter() {
         stack.pop(kSavedByC[i]);
     }
     as.ret();
+}
+
+} // namespace
+
+CodeMemory::CodeMemory(Publisher publisher)
+    : runtime_(&kDualMapping), publisher_(std::move(publisher)) {}
+
+Expected<void> CodeMemory::install_shared() {
+    asmjit::CodeHolder holder;
+    holder.init(runtime_.environment());
+    x86::Assembler as(&holder);
+    CodeMap map;
+    emit_enter(as, map);
+    const auto finds = emit_finds(as, &map);
     map.end(std::uint32_t(as.offset()));
-    TRY(install(enter_code_, holder, map, nullptr));
-    enter_ = reinterpret_cast<Enter>(reinterpret_cast<std::uintptr_t>(enter_code_.base()));
+    TRY(install(shared_code_, holder, map, nullptr));
+    enter_ = reinterpret_cast<Enter>(reinterpret_cast<std::uintptr_t>(shared_code_.base()));
+    std::ranges::transform(finds, finds_.begin(), [&](const asmjit::Label& label) {
+        return shared_code_.base() + holder.labelOffset(label);
+    });
     return {};
 }
 
@@ -81,7 +89,7 @@ Cpu Cpu::host() {
 Expected<std::shared_ptr<CodeMemory>> make_code_memory(const JitDebug& debug) {
     TRY_ASSIGN(auto publisher, Publisher::make(debug));
     auto memory = std::make_shared<CodeMemory>(std::move(publisher));
-    TRY(memory->install_enter());
+    TRY(memory->install_shared());
     return memory;
 }
 

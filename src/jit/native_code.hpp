@@ -2,10 +2,12 @@
 #pragma once
 
 #include "jit/debug/publisher.hpp"
+#include "jit/find_code.hpp"
 #include "jit/jit.hpp"
 
 #include <asmjit/core.h>
 
+#include <array>
 #include <span>
 #include <vector>
 
@@ -56,14 +58,20 @@ class CodeMemory {
     /// unless wants_map(). Errors: Errc::LimitExceeded without memory; Errc::Io.
     [[nodiscard]] Expected<void> install(PlacedCode& code, asmjit::CodeHolder& holder,
                                          const CodeMap& map, const Program* program);
-    /// Makes enter(). Errors: those of install().
-    [[nodiscard]] Expected<void> install_enter();
+    /// Makes enter() and find(). Errors: those of install().
+    [[nodiscard]] Expected<void> install_shared();
+
+    /// The lookup in hash maps like this one; see emit_finds().
+    [[nodiscard]] const std::byte* find(const maps::HashView& view) const {
+        return finds_[find_kind(view)];
+    }
 
   private:
     asmjit::JitRuntime runtime_;
     Publisher publisher_;
-    PlacedCode enter_code_;
+    PlacedCode shared_code_;
     Enter enter_ = nullptr;
+    std::array<const std::byte*, kFindKinds> finds_{};
 };
 
 /// The machine code of one program; freed with it.

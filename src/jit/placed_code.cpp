@@ -19,6 +19,13 @@ std::unexpected<Error> asmjit_error(asmjit::Error error) {
         }                                                                                          \
     } while (false)
 
+// Without the table of addresses that calls cannot reach, if all could.
+std::size_t code_size(const asmjit::CodeHolder& holder) {
+    const asmjit::Section* far = holder.addressTableSection();
+    return far != nullptr && far->virtualSize() == 0 ? holder.textSection()->bufferSize()
+                                                     : holder.codeSize();
+}
+
 } // namespace
 
 PlacedCode::~PlacedCode() {
@@ -33,7 +40,7 @@ PlacedCode::~PlacedCode() {
 Expected<void> PlacedCode::place(asmjit::CodeHolder& holder, asmjit::JitRuntime& runtime) {
     TRY_ASMJIT(runtime.add(&base_, &holder));
     runtime_ = &runtime;
-    size_ = holder.codeSize();
+    size_ = code_size(holder);
     return {};
 }
 

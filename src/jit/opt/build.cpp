@@ -640,7 +640,7 @@ class Builder : Writer {
     void hash_lookup(const exec::Slot& slot) {
         const auto& lookup = *reinterpret_cast<const exec::HashLookup*>(slot.imm);
         const ValueId value =
-            is_inlined(lookup)
+            has_short_key(lookup)
                 ? write_hash_lookup(*this, lookup, regs_[2])
                 : call(Kind::CallHelper, std::int64_t(address_of(lookup.helper)),
                        std::array{constant(std::int64_t(address_of(lookup.map))), regs_[2]});

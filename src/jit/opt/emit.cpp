@@ -1,6 +1,7 @@
 #include "jit/opt/emit.hpp"
 
 #include "jit/abi.hpp"
+#include "jit/native_code.hpp"
 #include "jit/opt/target.hpp"
 #include "jit/stack_writer.hpp"
 #include "jit/thunks.hpp"
@@ -53,6 +54,7 @@ struct Shared {
     CodeMap* map = nullptr;
     StackWriter stack{as, map};
     const Cpu& cpu;
+    const CodeMemory* memory;
     Vec<Label>& subprogs;
     Label leave;
     bool has_tail_calls = false;
@@ -539,6 +541,11 @@ class FunctionEmitter {
             as_.mov(kFirstArg, kState);
             call_address(std::uint64_t(node.imm));
             return end_in(x86::rax, Width::W64);
+        case Kind::Find:
+            move_args(node);
+            as_.mov(x86::rdi, node.imm);
+            as_.call(find_of(*reinterpret_cast<const exec::HashLookup*>(node.imm)));
+            return end_in(x86::rax, Width::W64);
         case Kind::Jump:
             if (!places_.edges[block_].empty()) {
                 move_all(places_.edges[block_]);
@@ -998,6 +1005,11 @@ class FunctionEmitter {
         as_.call(x86::rax);
     }
 
+    // A listing has no memory, and shows no addresses in it.
+    [[nodiscard]] std::uint64_t find_of(const exec::HashLookup& lookup) const {
+        return shared_.memory != nullptr ? address_of(shared_.memory->find(lookup.view)) : 0;
+    }
+
     void move_args(const Node& node) {
         Vec<Move> moves;
         const auto args = fn_.list(node);
@@ -1185,7 +1197,7 @@ void emit_run_entries(Shared& shared, Anchor anchor, Entries& entries) {
 } // namespace
 
 Entries emit(std::span<Function> functions, std::span<const Allocation> allocations,
-             asmjit::CodeHolder& holder, const Cpu& cpu,
+             asmjit::CodeHolder& holder, const Cpu& cpu, const CodeMemory* memory,
              const std::function<void(std::size_t)>& note, CodeMap* map) {
     x86::Assembler as(&holder);
     const exec::Code& code = *functions.front().code;
@@ -1194,8 +1206,12 @@ Entries emit(std::span<Function> functions, std::span<const Allocation> allocati
     for (const Function& fn : functions) {
         entries.subprogs[fn.subprog] = as.newLabel();
     }
-    Shared shared{
-        .as = as, .map = map, .cpu = cpu, .subprogs = entries.subprogs, .leave = as.newLabel()};
+    Shared shared{.as = as,
+                  .map = map,
+                  .cpu = cpu,
+                  .memory = memory,
+                  .subprogs = entries.subprogs,
+                  .leave = as.newLabel()};
     shared.has_tail_calls = std::ranges::any_of(
         code.slots, [](const exec::Slot& slot) { return slot.op == exec::kOpTailCall; });
     shared.leaves_data = shared.has_tail_calls || has_data(code); // another program's, too

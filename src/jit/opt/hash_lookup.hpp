@@ -1,17 +1,17 @@
-// Lookups in hash maps, without a call.
+// Lookups in hash maps, by what emit_finds() emits.
 #pragma once
 
 #include "jit/opt/writer.hpp"
 
 namespace ebpfvm::jit::opt {
 
-/// Is it for keys short enough to be compared without a loop?
-[[nodiscard]] bool is_inlined(const exec::HashLookup& lookup);
+/// Does it take the key in registers?
+[[nodiscard]] bool has_short_key(const exec::HashLookup& lookup);
 
 /// Does it need the RunState: for the number of the CPU, or for a call?
 [[nodiscard]] bool needs_state(const exec::HashLookup& lookup);
 
-/// The value of the key at address `key`, or null, of a map for which is_inlined() holds.
+/// The value of the key at address `key`, or null, of a map for which has_short_key() holds.
 [[nodiscard]] ValueId write_hash_lookup(Writer& to, const exec::HashLookup& lookup, ValueId key);
 
 } // namespace ebpfvm::jit::opt

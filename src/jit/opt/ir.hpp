@@ -72,6 +72,7 @@ enum class Kind : std::uint8_t {
     CallHelper, ///< imm: address of the Helper
     CallLocal,  ///< imm: index of the subprogram
     CallThunk,  ///< imm: address of a function of (RunState&, list()...)
+    Find,       ///< imm: address of the HashLookup; see emit_finds()
     // Ends of blocks.
     Jump,
     Branch,   ///< to succs[0] if args[0] cond args[1], else to succs[1]
@@ -204,14 +205,14 @@ struct Function {
 
 [[nodiscard]] constexpr bool has_list(Kind kind) {
     return kind == Kind::Phi || kind == Kind::CallHelper || kind == Kind::CallLocal ||
-           kind == Kind::CallThunk || kind == Kind::TailCall;
+           kind == Kind::CallThunk || kind == Kind::Find || kind == Kind::TailCall;
 }
 [[nodiscard]] constexpr bool is_end(Kind kind) {
     return kind >= Kind::Jump;
 }
 [[nodiscard]] constexpr bool is_call(Kind kind) {
     return kind == Kind::CallHelper || kind == Kind::CallLocal || kind == Kind::CallThunk ||
-           kind == Kind::TailCall;
+           kind == Kind::Find || kind == Kind::TailCall;
 }
 /// Does it access memory at an address of args[0], args[1] and imm?
 [[nodiscard]] constexpr bool is_access(Kind kind) {

@@ -56,12 +56,13 @@ std::optional<opt::Vec<opt::Function>> functions_of(const exec::Code& code,
 }
 
 opt::Entries emit_all(std::span<opt::Function> functions, asmjit::CodeHolder& holder,
-                      const Cpu& cpu, const std::function<void(std::size_t)>& note, CodeMap* map) {
+                      const Cpu& cpu, const CodeMemory* memory,
+                      const std::function<void(std::size_t)>& note, CodeMap* map) {
     opt::Vec<opt::Allocation> allocations;
     for (opt::Function& fn : functions) {
         allocations.push_back(opt::allocate(fn, cpu));
     }
-    return opt::emit(functions, allocations, holder, cpu, note, map);
+    return opt::emit(functions, allocations, holder, cpu, memory, note, map);
 }
 
 } // namespace
@@ -75,7 +76,7 @@ Expected<bool> compile_optimised(exec::Code& code, const std::shared_ptr<CodeMem
     }
     Assembling assembling(*memory);
     const opt::Entries entries =
-        emit_all(*functions, assembling.holder(), cpu, nullptr, assembling.map());
+        emit_all(*functions, assembling.holder(), cpu, memory.get(), nullptr, assembling.map());
     TRY(assembling.install(code, memory, entries.subprogs, entries.run, entries.leaf));
     return true;
 }
@@ -89,7 +90,8 @@ Expected<std::vector<SlotCode>> list_optimised(const exec::Code& code, const Opt
     }
     Listing listing;
     (void)emit_all(
-        *functions, listing.holder(), cpu, [&](std::size_t slot) { listing.note(slot); }, nullptr);
+        *functions, listing.holder(), cpu, nullptr, [&](std::size_t slot) { listing.note(slot); },
+        nullptr);
     return listing.take();
 }
 

@@ -1,5 +1,7 @@
 #include "jit/opt/target.hpp"
 
+#include "jit/find_code.hpp"
+
 #include <bit>
 
 namespace ebpfvm::jit::opt {
@@ -54,6 +56,8 @@ Constraints constraints_of(const Function& fn, const Node& node, const Cpu& cpu)
     case Kind::CallLocal:
     case Kind::TailCall:
         return {.clobbers = kCallClobbers, .is_made_late = true, .result_hint = kRax};
+    case Kind::Find:
+        return {.clobbers = kFindClobbers, .is_made_late = true, .result_hint = kRax};
     default:
         return {};
     }

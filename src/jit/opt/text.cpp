@@ -12,11 +12,11 @@ namespace {
 
 std::string_view name_of(Kind kind) {
     constexpr std::string_view kNames[] = {
-        "none",   "forward", "const", "param",  "frame",  "ctx",    "phi",      "add",   "sub",
-        "mul",    "mulhigh", "and",   "or",     "xor",    "shl",    "shr",      "sar",   "rotl",
-        "udiv",   "umod",    "sdiv",  "smod",   "neg",    "not",    "zext",     "sext",  "bswap",
-        "select", "load",    "store", "atomic", "fetch",  "xchg",   "cmpxchg",  "state", "call",
-        "call",   "thunk",   "jump",  "branch", "switch", "return", "tail_call"};
+        "none",   "forward", "const", "param",  "frame",  "ctx",    "phi",     "add",      "sub",
+        "mul",    "mulhigh", "and",   "or",     "xor",    "shl",    "shr",     "sar",      "rotl",
+        "udiv",   "umod",    "sdiv",  "smod",   "neg",    "not",    "zext",    "sext",     "bswap",
+        "select", "load",    "store", "atomic", "fetch",  "xchg",   "cmpxchg", "state",    "call",
+        "call",   "thunk",   "find",  "jump",   "branch", "switch", "return",  "tail_call"};
     return kNames[unsigned(kind)];
 }
 
