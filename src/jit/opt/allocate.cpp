@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <ranges>
+#include <utility>
 
 namespace ebpfvm::jit::opt {
 namespace {
@@ -29,6 +31,17 @@ struct Use {
 struct Fixed {
     std::uint32_t regs;
     Vec<Position> places;
+    std::size_t next = 0; // place that scan() has not passed
+};
+
+// What is known of a value besides its interval.
+struct Value {
+    std::uint32_t first_use = 0;  // into raw_; 0: none
+    std::uint32_t live_begin = 0; // into live_blocks_
+    std::uint32_t live_end = 0;
+    std::uint32_t piece = 0; // the first; 0: it needs no register
+    ValueId hint_phi = 0;    // that it goes to
+    std::uint8_t hint_reg = kNoReg;
 };
 
 // A piece of a value's lifetime, in one place.
@@ -140,40 +153,30 @@ class Allocator {
     }
 
     struct RawUse {
-        ValueId value;
+        std::uint32_t next; // of the same value; 0: none
         Position at;
         Position to;
         BlockId block;
         bool needs_reg;
     };
 
+    // From the end to the begin, so that the first use of a value is noted last. A hint that is
+    // there already is from further behind, and stays.
     void collect_uses() {
-        hint_reg_.assign(fn_.nodes.size(), kNoReg);
-        hint_phi_.assign(fn_.nodes.size(), 0);
-        Vec<RawUse> raw;
-        raw.reserve(2 * fn_.nodes.size());
-        for (const BlockId block : order_) {
-            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                collect(id, block, raw);
+        values_.resize(fn_.nodes.size());
+        raw_.reserve(2 * fn_.nodes.size());
+        raw_.emplace_back();
+        for (const BlockId block : std::views::reverse(order_)) {
+            for (ValueId id = fn_.blocks[block].last; id != 0; id = fn_[id].prev) {
+                collect(id, block);
             }
         }
-        // By value, and in order.
-        use_begin_.assign(fn_.nodes.size() + 1, 0);
-        for (const RawUse& use : raw) {
-            ++use_begin_[use.value + 1];
+        for (Fixed& fixed : fixed_) {
+            std::ranges::reverse(fixed.places);
         }
-        for (std::size_t i = 1; i < use_begin_.size(); ++i) {
-            use_begin_[i] += use_begin_[i - 1];
-        }
-        raw_.resize(raw.size());
-        Vec<std::uint32_t> next(use_begin_.begin(), use_begin_.end() - 1);
-        for (const RawUse& use : raw) {
-            raw_[next[use.value]++] = use;
-        }
-        uses_.resize(raw_.size() + fn_.nodes.size()); // one more each: where it is made
     }
 
-    void collect(ValueId id, BlockId block, Vec<RawUse>& raw) {
+    void collect(ValueId id, BlockId block) {
         const Node& node = fn_[id];
         const Position at = out_.positions[id];
         if (node.kind == Kind::Phi) {
@@ -182,7 +185,7 @@ class Allocator {
                 if (is_allocated(values[i])) {
                     const BlockId pred = fn_.blocks[block].preds[i];
                     const Position end = out_.block_end[pred];
-                    raw.push_back({values[i], end - 1, end, pred, false});
+                    add_use(values[i], {0, end - 1, end, pred, false});
                     hint_phi(values[i], id);
                 }
             }
@@ -193,31 +196,40 @@ class Allocator {
             clobber(constraints.clobbers, at + 1);
         }
         if (constraints.result_hint >= 0) {
-            hint_reg_[id] = std::uint8_t(constraints.result_hint);
+            hint_reg(id, std::uint8_t(constraints.result_hint));
         }
         if (has_list(node.kind)) {
             const auto args = fn_.list(node);
-            for (std::size_t i = 0; i < args.size(); ++i) {
+            for (std::size_t i = args.size(); i-- > 0;) {
                 if (is_allocated(args[i])) {
-                    raw.push_back({args[i], at, at + 1, block, false});
-                    hint_reg_[args[i]] = kArgRegs[i];
+                    add_use(args[i], {0, at, at + 1, block, false});
+                    hint_reg(args[i], kArgRegs[i]);
                 }
             }
             return;
         }
         if (node.kind == Kind::Return && is_allocated(node.args[0])) {
-            hint_reg_[node.args[0]] = kRax;
+            hint_reg(node.args[0], kRax);
         }
         if (is_param(node)) {
-            hint_reg_[id] = param_reg(node);
+            hint_reg(id, param_reg(node));
         }
         for (unsigned i = 0; i < node.args.size(); ++i) {
             if (is_allocated(node.args[i])) {
-                const bool is_late = (constraints.late >> i & 1) != 0;
-                raw.push_back({node.args[i], at + (is_late ? 1 : 0), at + (is_late ? 2 : 1), block,
-                               node.kind != Kind::Return});
+                const Position late = constraints.late >> i & 1;
+                add_use(node.args[i],
+                        {0, at + late, at + late + 1, block, node.kind != Kind::Return});
             }
         }
+    }
+
+    void add_use(ValueId value, const RawUse& use) {
+        raw_.push_back(use);
+        raw_.back().next = std::exchange(values_[value].first_use, std::uint32_t(raw_.size() - 1));
+    }
+    void hint_reg(ValueId value, std::uint8_t reg) {
+        std::uint8_t& hint = values_[value].hint_reg;
+        hint = hint == kNoReg ? reg : hint;
     }
 
     void clobber(std::uint32_t regs, Position at) {
@@ -228,9 +240,9 @@ class Allocator {
 
     // The phi of the innermost loop is the one to save a move for.
     void hint_phi(ValueId value, ValueId phi) {
-        ValueId& hint = hint_phi_[value];
+        ValueId& hint = values_[value].hint_phi;
         if (hint == 0 ||
-            fn_.blocks[fn_[hint].block].loop_depth < fn_.blocks[fn_[phi].block].loop_depth) {
+            fn_.blocks[fn_[hint].block].loop_depth <= fn_.blocks[fn_[phi].block].loop_depth) {
             hint = phi;
         }
     }
@@ -254,23 +266,21 @@ class Allocator {
     void build_intervals() {
         intervals_.reserve(fn_.nodes.size() + fn_.nodes.size() / 8);
         ranges_.reserve(fn_.nodes.size());
+        uses_.reserve(raw_.size() + fn_.nodes.size()); // one more each: where it is made
         intervals_.push_back({});
         stamp_.assign(fn_.blocks.size(), 0);
         live_end_.assign(fn_.blocks.size(), 0);
-        live_begin_.assign(fn_.nodes.size(), {0, 0});
-        first_piece_.assign(fn_.nodes.size(), 0);
-        std::uint32_t used = 0;
         for (const BlockId block : order_) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                if (!has_value(fn_[id].kind)) {
-                    continue;
+                if (has_value(fn_[id].kind)) {
+                    build_interval(id, block);
                 }
-                build_interval(id, block, used);
             }
         }
     }
 
-    void build_interval(ValueId id, BlockId home, std::uint32_t& used) {
+    void build_interval(ValueId id, BlockId home) {
+        Value& value = values_[id];
         Interval interval;
         interval.value = id;
         interval.from = made_at(id);
@@ -287,30 +297,46 @@ class Allocator {
                 blocks_.push_back(block);
             }
         };
-        interval.first_use = used;
+        interval.first_use = std::uint32_t(uses_.size());
         if (fn_[id].kind != Kind::Phi && !is_param(fn_[id])) {
-            uses_[used++] = {interval.from, true};
+            uses_.push_back({interval.from, true});
         }
-        const auto uses =
-            std::span(raw_).subspan(use_begin_[id], use_begin_[id + 1] - use_begin_[id]);
-        for (const RawUse& use : uses) {
+        bool is_sorted = true;
+        Position latest = 0;
+        for (std::uint32_t i = value.first_use; i != 0; i = raw_[i].next) {
+            const RawUse& use = raw_[i];
             reach(use.block, use.to);
-            uses_[used++] = {use.at, use.needs_reg};
+            uses_.push_back({use.at, use.needs_reg});
+            is_sorted &= latest <= use.at;
+            latest = use.at;
         }
-        interval.last_use = used;
-        std::sort(uses_.begin() + interval.first_use, uses_.begin() + interval.last_use,
-                  [](const Use& a, const Use& b) { return a.at < b.at; });
+        interval.last_use = std::uint32_t(uses_.size());
+        if (!is_sorted) { // phis look back
+            std::sort(uses_.begin() + interval.first_use, uses_.end(),
+                      [](const Use& a, const Use& b) { return a.at < b.at; });
+        }
         for (std::size_t i = 0; i < blocks_.size(); ++i) {
             for (const BlockId pred : fn_.blocks[blocks_[i]].preds) {
                 reach(pred, out_.block_end[pred]);
             }
         }
-        std::ranges::sort(blocks_, {}, [&](BlockId block) { return out_.block_begin[block]; });
-        live_begin_[id] = {std::uint32_t(live_blocks_.size()),
-                           std::uint32_t(live_blocks_.size() + blocks_.size())};
-        live_blocks_.insert(live_blocks_.end(), blocks_.begin(), blocks_.end());
         interval.first_range = std::uint32_t(ranges_.size());
         ranges_.push_back({interval.from, home_to});
+        if (!blocks_.empty()) {
+            add_ranges(value);
+        }
+        interval.last_range = std::uint32_t(ranges_.size());
+        interval.to = ranges_.back().to;
+        value.piece = std::uint32_t(intervals_.size());
+        intervals_.push_back(interval);
+    }
+
+    // In blocks_: all where it is live, but for its own.
+    void add_ranges(Value& value) {
+        std::ranges::sort(blocks_, {}, [&](BlockId block) { return out_.block_begin[block]; });
+        value.live_begin = std::uint32_t(live_blocks_.size());
+        live_blocks_.insert(live_blocks_.end(), blocks_.begin(), blocks_.end());
+        value.live_end = std::uint32_t(live_blocks_.size());
         for (const BlockId block : blocks_) {
             const Range range{out_.block_begin[block], live_end_[block]};
             if (ranges_.back().to == range.from) {
@@ -319,10 +345,6 @@ class Allocator {
                 ranges_.push_back(range);
             }
         }
-        interval.last_range = std::uint32_t(ranges_.size());
-        interval.to = ranges_.back().to;
-        first_piece_[id] = std::uint32_t(intervals_.size());
-        intervals_.push_back(interval);
     }
 
     // Pieces.
@@ -380,7 +402,7 @@ class Allocator {
         Free first;
         first.fill(kEnd);
         for (const Fixed& fixed : fixed_) {
-            const Position at = first_of(fixed.places, interval);
+            const Position at = first_of(fixed, interval);
             for (std::uint32_t regs = at != kEnd ? fixed.regs : 0; regs != 0; regs &= regs - 1) {
                 Position& earliest = first[std::size_t(std::countr_zero(regs))];
                 earliest = std::min(earliest, at);
@@ -388,14 +410,22 @@ class Allocator {
         }
         return first;
     }
-    [[nodiscard]] Position first_of(const Vec<Position>& places, const Interval& interval) const {
-        auto at = std::ranges::lower_bound(places, interval.from);
-        while (at != places.end() && *at < interval.to) {
+    // Registers that are clobbered while it is live, as bits.
+    [[nodiscard]] std::uint32_t clobbered_in(const Interval& interval) const {
+        std::uint32_t regs = 0;
+        for (const Fixed& fixed : fixed_) {
+            regs |= first_of(fixed, interval) != kEnd ? fixed.regs : 0;
+        }
+        return regs;
+    }
+    [[nodiscard]] Position first_of(const Fixed& fixed, const Interval& interval) const {
+        auto at = fixed.places.begin() + std::ptrdiff_t(fixed.next);
+        while (at != fixed.places.end() && *at < interval.to) {
             const Position begin = next_begin(interval, *at);
             if (begin == *at) {
                 return *at;
             }
-            at = std::lower_bound(at, places.end(), begin);
+            at = std::lower_bound(at, fixed.places.end(), begin);
         }
         return kEnd;
     }
@@ -463,15 +493,23 @@ class Allocator {
     }
 
     void activate(std::uint32_t index) {
-        active_.push_back(index);
         const Interval& interval = intervals_[index];
-        const Position end = std::min(interval.to, range_at(interval, interval.from).to);
-        first_end_ = std::min(first_end_, end);
+        occupy(index, std::min(interval.to, range_at(interval, interval.from).to));
+    }
+    // The interval's register, by it, up to a hole or its end.
+    void occupy(std::uint32_t index, Position until) {
+        const unsigned reg = intervals_[index].reg;
+        busy_ |= 1U << reg;
+        active_[reg] = index;
+        until_[reg] = until;
     }
 
     void advance(Position at) {
-        if (first_end_ <= at) {
-            leave_active(at);
+        for (std::uint32_t regs = busy_; regs != 0; regs &= regs - 1) {
+            const auto reg = unsigned(std::countr_zero(regs));
+            if (until_[reg] <= at) {
+                leave(reg, at);
+            }
         }
         while (!inactive_.empty() && inactive_.top().first <= at) {
             const std::uint32_t index = inactive_.top().second;
@@ -481,84 +519,103 @@ class Allocator {
                 continue;
             }
             if (covers(interval, at)) {
-                active_.push_back(index);
-                first_end_ = at;
+                occupy(index, std::min(interval.to, range_at(interval, at).to));
             } else {
                 inactive_.push({next_begin(interval, at), index});
             }
         }
-    }
-
-    void leave_active(Position at) {
-        first_end_ = kEnd;
-        for (std::size_t i = 0; i < active_.size();) {
-            const Interval& interval = intervals_[active_[i]];
-            if (interval.to > at) {
-                const Range& range = range_at(interval, at);
-                if (range.from <= at) {
-                    first_end_ = std::min({first_end_, interval.to, range.to});
-                    ++i;
-                    continue;
-                }
-                inactive_.push({range.from, active_[i]});
+        for (Fixed& fixed : fixed_) {
+            while (fixed.next < fixed.places.size() && fixed.places[fixed.next] < at) {
+                ++fixed.next;
             }
-            active_[i] = active_.back();
-            active_.pop_back();
         }
     }
 
+    void leave(unsigned reg, Position at) {
+        const Interval& interval = intervals_[active_[reg]];
+        if (interval.to > at) {
+            const Range& range = range_at(interval, at);
+            if (range.from <= at) {
+                until_[reg] = std::min(interval.to, range.to);
+                return;
+            }
+            inactive_.push({range.from, active_[reg]});
+        }
+        busy_ &= ~(1U << reg);
+    }
+
     bool try_free_reg(std::uint32_t index) {
-        Free free_until;
-        free_until.fill(kEnd);
-        for (const std::uint32_t other : active_) {
-            free_until[intervals_[other].reg] = 0;
+        Interval& current = intervals_[index];
+        if (!current.is_split) { // it meets none of those that rest
+            const std::uint32_t free = allowed_ & ~busy_ & ~clobbered_in(current);
+            if (free != 0) {
+                current.reg = std::uint8_t(choose(index, free));
+                return true;
+            }
+        }
+        return try_free_for_a_while(index);
+    }
+
+    bool try_free_for_a_while(std::uint32_t index) {
+        const Interval& current = intervals_[index];
+        Free free_until = first_fixed(current);
+        for (unsigned reg = 0; reg < kMachineRegs; ++reg) {
+            if ((busy_ >> reg & 1) != 0) {
+                free_until[reg] = 0;
+            }
         }
         each_inactive(index, [&](std::uint32_t other, Position at) {
             Position& until = free_until[intervals_[other].reg];
             until = std::min(until, at);
         });
-        const Interval& current = intervals_[index];
-        const Free fixed = first_fixed(current);
-        for (unsigned reg = 0; reg < kMachineRegs; ++reg) {
-            free_until[reg] = std::min(free_until[reg], fixed[reg]);
+        std::uint32_t best = 0; // those that are free for longest
+        Position until = current.from + 1;
+        for (const unsigned reg : kPreferred) {
+            const Position end = std::min(free_until[reg], current.to);
+            if ((allowed_ >> reg & 1) != 0 && end >= until) {
+                best = end > until ? 0 : best;
+                best |= 1U << reg;
+                until = end;
+            }
         }
-        const unsigned reg = choose(index, free_until);
-        if (reg == kNoReg) {
+        if (best == 0) {
             return false;
         }
-        if (free_until[reg] < current.to) {
-            const Position at = insn_at(free_until[reg]);
+        if (until < current.to) {
+            const Position at = insn_at(until);
             if (at <= current.from) {
                 return false;
             }
+            const unsigned reg = first_choice(best, current.from);
             push(split(index, at));
+            intervals_[index].reg = std::uint8_t(reg);
+        } else {
+            intervals_[index].reg = std::uint8_t(choose(index, best));
         }
-        intervals_[index].reg = std::uint8_t(reg);
         return true;
     }
 
-    unsigned choose(std::uint32_t index, const Free& free_until) {
-        const Interval& current = intervals_[index];
+    // One of these registers, which are free for as long as the interval lives.
+    [[nodiscard]] unsigned choose(std::uint32_t index, std::uint32_t free) const {
         for (const unsigned hint : hints_of(index)) {
-            if (hint != kNoReg && (allowed_ >> hint & 1) != 0 && free_until[hint] >= current.to) {
+            if (hint != kNoReg && (free >> hint & 1) != 0) {
                 return hint;
             }
         }
-        unsigned best = kNoReg;
-        bool best_is_home = false;
+        return first_choice(free, intervals_[index].from);
+    }
+    [[nodiscard]] unsigned first_choice(std::uint32_t free, Position from) const {
+        unsigned home = kNoReg;
         for (const unsigned reg : kPreferred) {
-            if ((allowed_ >> reg & 1) == 0 || free_until[reg] <= current.from) {
+            if ((free >> reg & 1) == 0) {
                 continue;
             }
-            const bool is_home = home_until_[reg] > current.from;
-            const Position until = std::min(free_until[reg], current.to);
-            const Position best_until = best == kNoReg ? 0 : std::min(free_until[best], current.to);
-            if (until > best_until || (until == best_until && best_is_home && !is_home)) {
-                best = reg;
-                best_is_home = is_home;
+            if (home_until_[reg] <= from) {
+                return reg;
             }
+            home = home == kNoReg ? reg : home;
         }
-        return best;
+        return home;
     }
 
     // The register of a loop's phi is kept for the value of its next turn, if there are others.
@@ -576,9 +633,7 @@ class Allocator {
     }
 
     [[nodiscard]] unsigned reg_of(ValueId value) const {
-        return is_allocated(value) && first_piece_[value] != 0
-                   ? unsigned(intervals_[first_piece_[value]].reg)
-                   : kNoReg;
+        return intervals_[values_[value].piece].reg; // [0] has none
     }
 
     [[nodiscard]] std::array<unsigned, 5> hints_of(std::uint32_t index) const {
@@ -591,15 +646,15 @@ class Allocator {
             hints[count++] = reg_of(value);
         }
         // Where the phi that it goes to is, or the one behind that.
-        ValueId phi = hint_phi_[value];
-        for (int steps = 0; phi != 0 && steps < 3; ++steps, phi = hint_phi_[phi]) {
+        ValueId phi = values_[value].hint_phi;
+        for (int steps = 0; phi != 0 && steps < 3; ++steps, phi = values_[phi].hint_phi) {
             if (reg_of(phi) != kNoReg) {
                 hints[count++] = reg_of(phi);
                 break;
             }
         }
-        hints[count] = hint_reg_[value];
-        count += hint_reg_[value] != kNoReg ? 1 : 0;
+        hints[count] = values_[value].hint_reg;
+        count += hints[count] != kNoReg ? 1 : 0;
         const Node& node = fn_[value];
         if (node.kind == Kind::Phi) {
             for (const ValueId input : fn_.list(node)) {
@@ -639,8 +694,9 @@ class Allocator {
         Free use_at;
         use_at.fill(kEnd);
         const Position from = intervals_[index].from;
-        for (const std::uint32_t other : active_) {
-            use_at[intervals_[other].reg] = next_reg_use(intervals_[other], from);
+        for (std::uint32_t regs = busy_; regs != 0; regs &= regs - 1) {
+            const auto reg = std::size_t(std::countr_zero(regs));
+            use_at[reg] = next_reg_use(intervals_[active_[reg]], from);
         }
         each_inactive(index, [&](std::uint32_t other, Position) {
             Position& at = use_at[intervals_[other].reg];
@@ -676,15 +732,9 @@ class Allocator {
 
     void evict(std::uint32_t index, unsigned reg) {
         const Position from = intervals_[index].from;
-        for (std::size_t i = 0; i < active_.size(); ++i) {
-            const std::uint32_t other = active_[i];
-            if (intervals_[other].reg != reg) {
-                continue;
-            }
-            active_[i] = active_.back();
-            active_.pop_back();
-            spill_from(other, from);
-            break;
+        if ((busy_ >> reg & 1) != 0) {
+            busy_ &= ~(1U << reg);
+            spill_from(active_[reg], from);
         }
         Vec<std::uint32_t> others;
         each_inactive(index, [&](std::uint32_t other, Position) {
@@ -746,16 +796,17 @@ class Allocator {
         out_.whole.resize(fn_.nodes.size());
         out_.split_of.assign(fn_.nodes.size(), Allocation::kWhole);
         for (ValueId id = 1; id < fn_.nodes.size(); ++id) {
-            if (first_piece_[id] == 0) {
+            const std::uint32_t piece = values_[id].piece;
+            if (piece == 0) {
                 if (is_remade(id)) {
                     out_.whole[id] = {.kind = Place::Kind::Const, .value = id};
                 }
                 continue;
             }
-            const Interval& first = intervals_[first_piece_[id]];
-            out_.whole[id] = place_of(first);
-            if (first.next != 0) {
-                add_pieces(id, first_piece_[id]);
+            out_.whole[id] = place_of(intervals_[piece]);
+            if (intervals_[piece].next != 0) {
+                add_pieces(id, piece);
+                split_.push_back(id);
             }
         }
         std::ranges::stable_sort(out_.moves, {}, &Move::at);
@@ -788,11 +839,8 @@ class Allocator {
     void resolve() {
         out_.edges.resize(fn_.blocks.size());
         out_.entries.resize(fn_.blocks.size());
-        for (ValueId id = 1; id < fn_.nodes.size(); ++id) {
-            if (out_.split_of[id] == Allocation::kWhole) {
-                continue;
-            }
-            for (std::uint32_t i = live_begin_[id].first; i < live_begin_[id].second; ++i) {
+        for (const ValueId id : split_) {
+            for (std::uint32_t i = values_[id].live_begin; i < values_[id].live_end; ++i) {
                 const BlockId block = live_blocks_[i];
                 const Place to = out_.place_of(id, out_.block_begin[block]);
                 if (to.kind == Place::Kind::Slot) {
@@ -852,25 +900,23 @@ class Allocator {
     Allocation out_{};
     Vec<BlockId> order_{}; // of positions; machine code has another one
     Vec<Fixed> fixed_{};
-    Vec<std::uint8_t> hint_reg_{};
-    Vec<ValueId> hint_phi_{};
+    Vec<Value> values_{};
     Vec<RawUse> raw_{};
-    Vec<std::uint32_t> use_begin_{};
     Vec<Use> uses_{};
     Vec<Range> ranges_{};
     Vec<Interval> intervals_{};
-    Vec<std::uint32_t> first_piece_{}; // by node
     Vec<BlockId> blocks_{};
     Vec<ValueId> stamp_{};
     Vec<Position> live_end_{};
-    Vec<std::pair<std::uint32_t, std::uint32_t>> live_begin_{}; // into live_blocks_
     Vec<BlockId> live_blocks_{};
-    Vec<Entry> whole_{}; // by begin
+    Vec<ValueId> split_{}; // that change their place
+    Vec<Entry> whole_{};   // by begin
     std::size_t next_whole_ = 0;
     Queue<Entry> pieces_{};
     Queue<Entry> inactive_{};
-    Vec<std::uint32_t> active_{};
-    Position first_end_ = kEnd; // of a range of those, or before
+    std::uint32_t busy_ = 0; // registers (bits) of the intervals that are live now
+    std::array<std::uint32_t, kMachineRegs> active_{}; // those
+    std::array<Position, kMachineRegs> until_{};       // how far their ranges go
     std::array<Position, kMachineRegs> home_until_{};
     std::uint32_t allowed_ = 0;
 };
