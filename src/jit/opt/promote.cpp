@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <optional>
+#include <utility>
 
 namespace ebpfvm::jit::opt {
 namespace {
@@ -32,6 +33,9 @@ class Promoter {
     explicit Promoter(Function& fn) : fn_(fn) {}
 
     void run() {
+        if (fn_.frame_bytes == 0) {
+            return;
+        }
         find_accesses();
         if (accesses_.empty() || escapes_ || !choose()) {
             return;
@@ -39,8 +43,11 @@ class Promoter {
         if (std::ssize(vars_) > kMaxInLoop && !fn_.headers.empty()) {
             leave_rare();
         }
+        if (!place_phis()) {
+            return;
+        }
         rewrite();
-        complete_phis();
+        remove_unused_phis();
         fn_.resolve_all();
     }
 
@@ -165,8 +172,7 @@ class Promoter {
             group.end = i;
             choose(group);
         }
-        constexpr std::size_t kMaxCells = 8'000'000;
-        return !vars_.empty() && vars_.size() * fn_.blocks.size() <= kMaxCells;
+        return !vars_.empty();
     }
 
     // Variables for all that lies between two ends of accesses, if all values that are stored are
@@ -301,50 +307,223 @@ class Promoter {
         });
     }
 
-    [[nodiscard]] ValueId& out(BlockId block, std::uint32_t var) {
-        return out_[block * vars_.size() + var];
-    }
-    [[nodiscard]] ValueId& in(BlockId block, std::uint32_t var) {
-        return in_[block * vars_.size() + var];
+    // Where ways meet that may bring different values of a variable. False if that is too many
+    // places to look at.
+    bool place_phis() {
+        first_phi_.assign(fn_.blocks.size(), 0);
+        phis_.resize(1);
+        Vec<std::pair<std::uint32_t, BlockId>> stores; // variable, block
+        for (const BlockId block : fn_.layout) {
+            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
+                const Vars vars = fn_[id].kind == Kind::Store ? vars_of(fn_[id]) : Vars{};
+                for (std::uint32_t var = vars.begin; var < vars.end; ++var) {
+                    if (stores.empty() || stores.back() != std::pair(var, block)) {
+                        stores.emplace_back(var, block);
+                    }
+                }
+            }
+        }
+        if (stores.empty() || !find_frontiers()) {
+            return stores.empty();
+        }
+        std::ranges::sort(stores);
+        Vec<std::uint32_t> seen(fn_.blocks.size(), kNoVar); // the variable last put there
+        Vec<BlockId> work;
+        for (auto store = stores.begin(); store != stores.end();) {
+            const std::uint32_t var = store->first;
+            for (; store != stores.end() && store->first == var; ++store) {
+                work.push_back(store->second);
+            }
+            while (!work.empty()) {
+                std::uint32_t i = first_frontier_[work.back()];
+                work.pop_back();
+                for (; i != 0; i = frontiers_[i].next) {
+                    const BlockId block = frontiers_[i].block;
+                    if (std::exchange(seen[block], var) != var) {
+                        phis_.push_back({.block = block, .var = var, .next = first_phi_[block]});
+                        first_phi_[block] = std::uint32_t(phis_.size() - 1);
+                        work.push_back(block);
+                    }
+                }
+            }
+        }
+        make_phis();
+        return true;
     }
 
-    void rewrite() {
-        in_.assign(fn_.blocks.size() * vars_.size(), 0);
-        out_ = in_;
+    // Dominance frontiers: Cytron, Ferrante, Rosen, Wegman and Zadeck, "Efficiently computing
+    // static single assignment form and the control dependence graph", 1991. They may be as large
+    // as the square of the graph.
+    bool find_frontiers() {
+        constexpr std::size_t kMaxPerBlock = 32;
+        const std::size_t most = kMaxPerBlock * fn_.blocks.size();
+        first_frontier_.assign(fn_.blocks.size(), 0);
+        frontiers_.resize(1);
         for (const BlockId block : fn_.order) {
-            for (ValueId id = fn_.blocks[block].first; id != 0;) {
-                const ValueId next = fn_[id].next;
-                if (fn_[id].kind == Kind::CallHelper) {
-                    store_for(id, block);
-                } else if (const Vars vars = vars_of(fn_[id]); vars.begin == vars.end) {
-                    // It stays memory.
-                } else if (fn_[id].kind == Kind::Store) {
-                    store(id, block, vars);
-                } else {
-                    load(id, block, vars);
+            if (fn_.blocks[block].preds.size() < 2) {
+                continue;
+            }
+            for (BlockId pred : fn_.blocks[block].preds) {
+                for (; pred != fn_.blocks[block].idom; pred = fn_.blocks[pred].idom) {
+                    std::uint32_t& first = first_frontier_[pred];
+                    if (frontiers_[first].block == block && first != 0) {
+                        break; // so have all above it
+                    }
+                    frontiers_.push_back({.block = block, .next = first});
+                    first = std::uint32_t(frontiers_.size() - 1);
                 }
-                id = next;
+            }
+            if (frontiers_.size() > most) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    // Blocks in the order of the dominator tree: what a variable is at the end of a block, it is at
+    // the begin of those right below.
+    void rewrite() {
+        values_.assign(vars_.size(), 0);
+        find_edges();
+        Vec<BlockId> blocks(fn_.order.size());
+        for (const BlockId block : fn_.order) {
+            blocks[fn_.blocks[block].dom_begin] = block;
+        }
+        struct Above {
+            std::uint32_t end;
+            std::size_t changes;
+        };
+        Vec<Above> path;
+        for (const BlockId block : blocks) {
+            while (!path.empty() && path.back().end <= fn_.blocks[block].dom_begin) {
+                undo(path.back().changes);
+                path.pop_back();
+            }
+            path.push_back({fn_.blocks[block].dom_end, changes_.size()});
+            for (std::uint32_t i = first_phi_[block]; i != 0; i = phis_[i].next) {
+                set(phis_[i].var, first_id_ + i);
+            }
+            rewrite(block);
+            pass_on(block);
+        }
+    }
+    void rewrite(BlockId block) {
+        for (ValueId id = fn_.blocks[block].first; id != 0;) {
+            const ValueId next = fn_[id].next;
+            if (fn_[id].kind == Kind::CallHelper) {
+                store_for(id);
+            } else if (const Vars vars = vars_of(fn_[id]); vars.begin == vars.end) {
+                // It stays memory.
+            } else if (fn_[id].kind == Kind::Store) {
+                store(id, vars);
+            } else {
+                load(id, vars);
+            }
+            id = next;
+        }
+    }
+
+    struct Change {
+        std::uint32_t var;
+        ValueId before;
+    };
+    void set(std::uint32_t var, ValueId value) {
+        changes_.push_back({var, values_[var]});
+        values_[var] = value;
+    }
+    void undo(std::size_t count) {
+        for (; changes_.size() > count; changes_.pop_back()) {
+            values_[changes_.back().var] = changes_.back().before;
+        }
+    }
+
+    // Which predecessor of its successors each block is.
+    void find_edges() {
+        first_edge_.resize(fn_.blocks.size());
+        std::uint32_t count = 0;
+        for (const BlockId block : fn_.order) {
+            first_edge_[block] = count;
+            count += std::uint32_t(fn_.blocks[block].succs.size());
+        }
+        edges_.resize(count);
+        for (const BlockId block : fn_.order) {
+            const BlockList& preds = fn_.blocks[block].preds;
+            for (std::uint32_t i = 0; i < preds.size(); ++i) {
+                const BlockList& succs = fn_.blocks[preds[i]].succs;
+                const auto at = std::ranges::find(succs, block) - succs.begin();
+                edges_[first_edge_[preds[i]] + std::size_t(at)] = i;
             }
         }
     }
 
-    void store(ValueId id, BlockId block, const Vars& vars) {
+    // To the phis that come next.
+    void pass_on(BlockId block) {
+        std::uint32_t edge = first_edge_[block];
+        for (const BlockId succ : fn_.blocks[block].succs) {
+            for (std::uint32_t i = first_phi_[succ]; i != 0; i = phis_[i].next) {
+                fn_.list(fn_[first_id_ + i])[edges_[edge]] = value_of(phis_[i].var);
+            }
+            ++edge;
+        }
+    }
+
+    // Phis are nodes one after the other.
+    void make_phis() {
+        const ValueId undefined = fn_.constant(0); // what no verifier lets anybody read
+        first_id_ = ValueId(fn_.nodes.size() - 1);
+        for (std::size_t i = 1; i < phis_.size(); ++i) {
+            const BlockId block = phis_[i].block;
+            Node phi;
+            phi.kind = Kind::Phi;
+            phi.slot = fn_[fn_.blocks[block].first].slot;
+            phi.args = {ValueId(fn_.pool.size()), ValueId(fn_.blocks[block].preds.size()), 0, 0};
+            fn_.pool.resize(fn_.pool.size() + fn_.blocks[block].preds.size(), undefined);
+            fn_.insert_first(block, phi);
+        }
+    }
+    [[nodiscard]] bool is_new_phi(ValueId id) const {
+        return id > first_id_ && id < first_id_ + phis_.size();
+    }
+
+    // Nobody reads the variable behind them.
+    void remove_unused_phis() {
+        while (!used_.empty()) {
+            const ValueId phi = used_.back();
+            used_.pop_back();
+            for (const ValueId value : fn_.list(fn_[phi])) {
+                use(value);
+            }
+        }
+        for (std::size_t i = 1; i < phis_.size(); ++i) {
+            if (!phis_[i].is_used) {
+                fn_.remove(first_id_ + ValueId(i));
+            }
+        }
+    }
+    ValueId use(ValueId value) {
+        if (is_new_phi(value) && !std::exchange(phis_[value - first_id_].is_used, true)) {
+            used_.push_back(value);
+        }
+        return value;
+    }
+
+    void store(ValueId id, const Vars& vars) {
         const ValueId value = fn_.resolve(fn_[id].args[2]);
         const std::int64_t begin = span_of(fn_[id]).begin;
         for (std::uint32_t var = vars.begin; var < vars.end; ++var) {
             const auto shift = unsigned(8 * (vars_[var].begin - begin));
-            out(block, var) = shift == 0 ? value : fn_.constant(fn_.value_of(value) >> shift);
+            set(var, shift == 0 ? value : fn_.constant(fn_.value_of(value) >> shift));
         }
         fn_.remove(id);
     }
 
-    void load(ValueId id, BlockId block, const Vars& vars) {
+    void load(ValueId id, const Vars& vars) {
         const Node access = fn_[id];
         const std::int64_t begin = span_of(access).begin;
         ValueId whole = 0;
         for (std::uint32_t var = vars.begin; var < vars.end; ++var) {
             const Span& span = vars_[var];
-            ValueId piece = value_in(block, var);
+            ValueId piece = read(var);
             if (vars.end - vars.begin > 1) {
                 piece = part(id, Kind::Zext, piece, unsigned(span.end - span.begin));
                 const ValueId shift = fn_.constant(8 * std::uint64_t(span.begin - begin));
@@ -362,7 +541,7 @@ class Promoter {
     }
 
     // Makes memory what the helper is to read.
-    void store_for(ValueId call, BlockId block) {
+    void store_for(ValueId call) {
         const std::size_t count = fn_.list(fn_[call]).size();
         for (unsigned i = 0; i < count; ++i) {
             const ValueId address = fn_.list(fn_[call])[i];
@@ -375,78 +554,47 @@ class Promoter {
                 store.kind = Kind::Store;
                 store.slot = fn_[call].slot;
                 store.size = std::uint8_t(vars_[var].end - vars_[var].begin);
-                store.args = {address, 0, value_in(block, var), 0};
+                store.args = {address, 0, read(var), 0};
                 store.imm = vars_[var].begin - fn_[address].imm;
                 fn_.insert_before(call, store);
             }
         }
     }
 
-    // The variable at the place that rewrite() has come to.
-    ValueId value_in(BlockId block, std::uint32_t var) {
-        const ValueId known = out(block, var);
-        return fn_.resolve(known != 0 ? known : value_at(block, var));
+    // What it is where rewrite() has come to.
+    ValueId value_of(std::uint32_t var) {
+        return values_[var] != 0 ? fn_.resolve(values_[var]) : fn_.constant(0);
     }
-
-    // The variable at the begin of the block.
-    ValueId value_at(BlockId block, std::uint32_t var) {
-        Vec<BlockId> path;
-        ValueId value = 0;
-        while (value == 0) {
-            value = in(block, var);
-            if (value != 0) {
-                break;
-            }
-            const BlockList& preds = fn_.blocks[block].preds;
-            if (block == 0) {
-                value = fn_.constant(0); // what no verifier lets anybody read
-            } else if (preds.size() == 1) {
-                path.push_back(block);
-                block = preds.front();
-                value = out(block, var);
-            } else {
-                Node phi;
-                phi.kind = Kind::Phi;
-                phi.slot = fn_[fn_.blocks[block].first].slot;
-                value = fn_.insert_first(block, phi);
-                in(block, var) = value;
-                phis_.push_back({value, block, var});
-            }
-        }
-        for (const BlockId passed : path) {
-            in(passed, var) = value;
-        }
-        return value;
-    }
-
-    void complete_phis() {
-        Vec<ValueId> values;
-        for (std::size_t i = 0; i < phis_.size(); ++i) { // more of them come up
-            const NewPhi phi = phis_[i];
-            values.clear();
-            for (const BlockId pred : fn_.blocks[phi.block].preds) {
-                const ValueId known = out(pred, phi.var);
-                values.push_back(known != 0 ? known : value_at(pred, phi.var));
-            }
-            fn_.set_list(fn_[phi.value], values);
-        }
-    }
+    ValueId read(std::uint32_t var) { return use(value_of(var)); }
 
     struct NewPhi {
-        ValueId value;
-        BlockId block;
-        std::uint32_t var;
+        BlockId block = 0;
+        std::uint32_t var = 0;
+        std::uint32_t next = 0; // of the same block; 0: none
+        bool is_used = false;
     };
+    struct Frontier {
+        BlockId block = 0;
+        std::uint32_t next = 0; // of the same list; 0: none
+    };
+    static constexpr std::uint32_t kNoVar = ~std::uint32_t{0};
 
     Function& fn_;
     bool escapes_ = false;
     Vec<Access> accesses_{};
-    Vec<Span> fixed_{};  // must stay memory
-    Vec<Span> reads_{};  // must be memory while a helper runs
-    Vec<Span> vars_{};   // ascending
-    Vec<ValueId> in_{};  // by block and variable; 0: not known
-    Vec<ValueId> out_{}; // what the block leaves there, if it stores any
-    Vec<NewPhi> phis_{};
+    Vec<Span> fixed_{};                   // must stay memory
+    Vec<Span> reads_{};                   // must be memory while a helper runs
+    Vec<Span> vars_{};                    // ascending
+    Vec<std::uint32_t> first_frontier_{}; // by block
+    Vec<Frontier> frontiers_{};
+    Vec<std::uint32_t> first_phi_{}; // by block
+    Vec<NewPhi> phis_{};             // the i-th is node first_id_ + i
+    ValueId first_id_ = 0;
+    Vec<ValueId> used_{};             // phis
+    Vec<std::uint32_t> first_edge_{}; // by block: into edges_
+    Vec<std::uint32_t> edges_{};
+    Vec<ValueId> values_{}; // of variables, at the place that rewrite() has come to; 0: not set
+    Vec<Change> changes_{};
 };
 
 } // namespace
