@@ -13,7 +13,7 @@ class Cleaner {
     explicit Cleaner(Function& fn) : fn_(fn) {}
 
     void run() {
-        order();
+        find_loops(fn_);
         find_bits();
         // Values come before what is made of them, but for phis: one of a loop may turn out to be
         // a single value, and then what was made of it has to be looked at once more. So have
@@ -26,7 +26,9 @@ class Cleaner {
             simplify_all();
             bool promises = resolve_phis() || has_new(known);
             promises |= change_graph();
+            find_loops(fn_);
             again = changed_ && promises;
+            is_changed_.assign(fn_.nodes.size(), false);
         }
         if (again) {
             fn_.resolve_all();
@@ -36,16 +38,13 @@ class Cleaner {
 
     // What changes of the graph alone ask for.
     void tidy() {
-        order();
+        is_changed_.assign(fn_.nodes.size(), false);
         bool has_replaced = false;
         for (bool again = true; again;) {
             changed_ = false;
-            for (const BlockId block : fn_.order) {
-                for (ValueId id = fn_.blocks[block].first; id != 0;) {
+            for (const BlockId block : fn_.layout) {
+                for (ValueId id = fn_.blocks[block].first; fn_[id].kind == Kind::Phi;) {
                     const ValueId next = fn_[id].next;
-                    if (fn_[id].kind != Kind::Phi) {
-                        break;
-                    }
                     simplify_one(id);
                     id = next;
                 }
@@ -64,14 +63,9 @@ class Cleaner {
     }
 
   private:
-    void order() {
-        if (!fn_.has_order) {
-            find_loops(fn_);
-        }
-    }
-
     // Which phis hold 32 bits: all that follow from that, as far as it holds.
     void find_bits() {
+        is_changed_.assign(fn_.nodes.size(), false);
         const Vec<BlockId>& order = fn_.order;
         Vec<ValueId> phis;
         bool has_new = false;
@@ -86,6 +80,8 @@ class Cleaner {
         if (!has_new) {
             return;
         }
+        Vec<std::uint8_t> before(fn_.nodes.size());
+        std::ranges::transform(fn_.nodes, before.begin(), &Node::bits);
         for (const ValueId phi : phis) {
             fn_[phi].bits = 32;
         }
@@ -95,6 +91,9 @@ class Cleaner {
             for (const ValueId phi : phis) {
                 changed |= widen(phi);
             }
+        }
+        for (std::size_t i = 0; i < before.size(); ++i) {
+            is_changed_[i] = fn_.nodes[i].bits != before[i];
         }
     }
     void update_bits(const Vec<BlockId>& order) {
@@ -143,19 +142,24 @@ class Cleaner {
         for (const BlockId block : fn_.order) {
             for (ValueId id = fn_.blocks[block].first; id != 0 && fn_[id].kind == Kind::Phi;
                  id = fn_[id].next) {
-                ValueId same = 0;
-                bool is_single = true;
-                for (ValueId& value : fn_.list(fn_[id])) {
-                    value = fn_.resolve(value);
-                    if (value != id && value != same) {
-                        is_single &= same == 0;
-                        same = value;
-                    }
-                }
-                has_single |= is_single;
+                has_single |= single_value(id) != id;
             }
         }
         return has_single;
+    }
+
+    // The value that a phi always is, or itself.
+    ValueId single_value(ValueId phi) {
+        ValueId same = 0;
+        bool is_single = true;
+        for (ValueId& value : fn_.list(fn_[phi])) {
+            value = fn_.resolve(value);
+            if (value != phi && value != same) {
+                is_single &= same == 0;
+                same = value;
+            }
+        }
+        return !is_single ? phi : same != 0 ? same : fn_.constant(0);
     }
 
     // Are there values that have not been compared with others?
@@ -166,18 +170,30 @@ class Cleaner {
 
     // True if another value takes its place.
     bool simplify_one(ValueId id) {
-        each_arg(fn_, fn_[id], [&](ValueId& arg) { arg = fn_.resolve(arg); });
-        const std::uint8_t phi_bits = fn_[id].bits;
-        const ValueId value = simplify(fn_, id);
         if (fn_[id].kind == Kind::Phi) {
-            fn_[id].bits = phi_bits; // what find_bits() says holds
+            const ValueId value = single_value(id);
+            if (value == id) {
+                return false;
+            }
+            changed_ = true;
+            fn_.replace(id, value);
+            return true;
         }
-        if (value == id) {
+        bool is_known = true; // nothing has changed since the last time
+        each_arg(fn_, fn_[id], [&](ValueId& arg) {
+            arg = fn_.resolve(arg);
+            is_known &= arg < is_changed_.size() && is_changed_[arg] == 0;
+        });
+        if (is_known && fn_[id].settled == hash_of(fn_[id])) {
             return false;
         }
-        changed_ |= fn_[id].kind == Kind::Phi;
-        fn_.replace(id, value);
-        return true;
+        const ValueId value = simplify(fn_, id);
+        if (value != id) {
+            fn_.replace(id, value);
+            return true;
+        }
+        is_changed_[id] = true;
+        return false;
     }
 
     void visit(ValueId id) {
@@ -220,9 +236,7 @@ class Cleaner {
         }
         has_replaced_ = false;
         const bool merged = merge_blocks();
-        if (pruned) {
-            find_loops(fn_);
-        } else if (merged) {
+        if (merged && fn_.has_order) {
             mend_order();
         }
         changed_ |= pruned || merged;
@@ -344,6 +358,7 @@ class Cleaner {
 
     Function& fn_;
     ValueTable table_{};
+    Vec<std::uint8_t> is_changed_{}; // nodes: other values may follow from them than before
     Vec<BlockId> merged_into_{};
     bool changed_ = false;
     bool has_replaced_ = false; // phis, while blocks were merged

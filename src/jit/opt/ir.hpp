@@ -98,6 +98,7 @@ struct Node {
     bool is_ordered = false; ///< memory: nothing moves across it
     isa::AluOp alu = isa::AluOp::Add;
     std::array<ValueId, 4> args{};
+    std::uint32_t settled = 0; ///< hash_of() it when simplify() had nothing more to say
     std::int64_t imm = 0;
     BlockId block = kNoBlock;
     ValueId prev = 0;
@@ -251,7 +252,19 @@ void each_arg(Function& fn, Node& node, F f) {
     }
 }
 
+/// Of what it computes.
+[[nodiscard]] inline std::uint32_t hash_of(const Node& node) {
+    std::uint64_t sum = std::uint64_t(node.kind) | std::uint64_t(node.size) << 8 |
+                        std::uint64_t(node.width) << 16 | std::uint64_t(node.cond) << 24;
+    const std::uint64_t low = std::uint64_t(node.args[0]) << 32 | node.args[1];
+    const std::uint64_t high = std::uint64_t(node.args[2]) << 32 | node.args[3];
+    sum += low * 0x9e37'79b9'7f4a'7c15 + std::uint64_t(node.imm) * 0xc2b2'ae3d'27d4'eb4f;
+    sum += (high ^ sum >> 32) * 0x1656'67b1'9e37'79f9;
+    return std::uint32_t(sum ^ sum >> 32);
+}
+
 /// Immediate dominators, reverse postorder, loops; takes what cannot be reached out of `layout`.
+/// Nothing to do if no edge has changed since.
 void find_loops(Function& fn);
 /// That alone, and reverse postorder.
 void drop_unreachable(Function& fn);

@@ -311,6 +311,9 @@ class LoopFinder {
 } // namespace
 
 void find_loops(Function& fn) {
+    if (fn.has_order) {
+        return;
+    }
     fn.headers.clear();
     LoopFinder(fn).run();
     fn.has_order = true;

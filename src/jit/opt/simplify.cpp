@@ -104,6 +104,7 @@ class Simplifier {
             }
             if (!changed_) {
                 node().bits = bits_of(fn_, node());
+                node().settled = hash_of(node());
                 return id_;
             }
         }
