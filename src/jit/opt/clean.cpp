@@ -263,7 +263,7 @@ class Cleaner {
     }
 
     void remove_dead() {
-        Vec<bool> is_used(fn_.nodes.size(), false);
+        Vec<std::uint8_t> is_used(fn_.nodes.size(), 0);
         Vec<ValueId> work;
         work.reserve(fn_.nodes.size());
         const auto use = [&](ValueId id) {

@@ -236,18 +236,44 @@ struct Function {
     return kind >= Kind::Const && !is_end(kind) && kind != Kind::Store && kind != Kind::Atomic;
 }
 
+/// How many of a node's `args` may be values; those that are not are 0. None if it has a list.
+[[nodiscard]] constexpr unsigned max_args(Kind kind) {
+    if (has_list(kind) || kind <= Kind::None || kind == Kind::Jump || kind == Kind::StateField ||
+        (kind >= Kind::Const && kind <= Kind::Phi)) {
+        return 0;
+    }
+    if (kind == Kind::Select || kind == Kind::CompareExchange) {
+        return 4;
+    }
+    if (kind >= Kind::Store && kind <= Kind::Exchange) {
+        return 3;
+    }
+    return (kind >= Kind::Neg && kind <= Kind::Bswap) || kind == Kind::Forward ||
+                   kind == Kind::Switch || kind == Kind::Return
+               ? 1
+               : 2;
+}
+
 /// Calls f(ValueId&) for each argument.
 template <class F>
 void each_arg(Function& fn, Node& node, F f) {
-    if (has_list(node.kind)) {
+    static constexpr auto kMaxArgs = [] {
+        std::array<std::uint8_t, std::size_t(Kind::TailCall) + 1> counts{};
+        for (std::size_t kind = 0; kind < counts.size(); ++kind) {
+            counts[kind] = std::uint8_t(has_list(Kind(kind)) ? 5 : max_args(Kind(kind)));
+        }
+        return counts;
+    }();
+    const unsigned count = kMaxArgs[std::size_t(node.kind)];
+    if (count > node.args.size()) {
         for (ValueId& arg : fn.list(node)) {
             f(arg);
         }
         return;
     }
-    for (ValueId& arg : node.args) {
-        if (arg != 0) {
-            f(arg);
+    for (unsigned i = 0; i < count; ++i) {
+        if (node.args[i] != 0) {
+            f(node.args[i]);
         }
     }
 }
