@@ -123,6 +123,7 @@ struct ProgramShape {
         if (is_supported) {
             for (Subprog& subprog : subprogs) {
                 subprog.shape = shape_of(code, subprog.begin, subprog.end);
+                is_supported &= (subprog.shape.writes & bit(kFramePointer)) == 0;
             }
             // C functions of the context have no size of it.
             needs_state |= (subprogs.front().shape.blocks.front().live & bit(2)) != 0;
@@ -169,11 +170,10 @@ struct ProgramShape {
             return;
         case Shape::Lddw:
             is_supported &= Op(slot.op) != Op::LddwFunc;
-            break;
+            return;
         default:
-            break;
+            return;
         }
-        is_supported &= (regs_of(slot).writes & bit(kFramePointer)) == 0;
     }
 };
 
@@ -327,6 +327,9 @@ class Builder : Writer {
                     Vec<Incomplete>& incomplete) {
         const SlotBlock& block = in.subprog->shape.blocks[place];
         slot_ = block.begin;
+        if (initial == nullptr && block.preds.size() == 1) {
+            return in.ends[block.preds.front()];
+        }
         const bool is_complete = std::ranges::all_of(
             block.preds, [&](std::uint32_t pred) { return in.last[pred] != kNoBlock; });
         Regs regs;

@@ -124,22 +124,27 @@ class ShapeFinder {
     }
 
     void find_blocks() {
-        leads_.assign(end_ - begin_ + 1, false);
-        leads_[0] = true;
-        for (std::uint32_t at = begin_; at < end_; at += exec::slots_of(slot(at))) {
-            if (exec::is_jump(slot(at))) {
-                leads_[target_of(at) - begin_] = true;
-                leads_[at + 1 - begin_] = true;
-                shape_.has_counter |= Op(slot(at).op) == Op::MayGoto;
-            } else if (is_exit(slot(at))) {
-                leads_[at + 1 - begin_] = true;
+        roles_.assign(end_ - begin_ + 1, 0);
+        roles_[0] = kLeads;
+        for (std::uint32_t at = begin_; at < end_;) {
+            const exec::Slot& slot = code_.slots[at];
+            if (exec::is_jump(slot)) {
+                roles_[target_of(at) - begin_] |= kLeads;
+                roles_[at - begin_] |= kEnds;
+                roles_[at + 1 - begin_] |= kLeads;
+                shape_.has_counter |= Op(slot.op) == Op::MayGoto;
+            } else if (is_exit(slot)) {
+                roles_[at - begin_] |= kEnds;
+                roles_[at + 1 - begin_] |= kLeads;
             }
+            at += exec::slots_of(slot);
         }
-        shape_.blocks.resize(std::size_t(std::count(leads_.begin(), leads_.end() - 1, true)));
+        shape_.blocks.resize(std::size_t(std::count_if(
+            roles_.begin(), roles_.end() - 1, [](std::uint8_t role) { return role & kLeads; })));
         places_.assign(end_ - begin_ + 1, 0);
         std::uint32_t count = 0;
         for (std::uint32_t at = begin_; at < end_; ++at) {
-            if (leads_[at - begin_]) {
+            if ((roles_[at - begin_] & kLeads) != 0) {
                 if (count != 0) {
                     shape_.blocks[count - 1].end = at;
                 }
@@ -150,22 +155,15 @@ class ShapeFinder {
         }
     }
 
-    [[nodiscard]] std::uint32_t last_of(const SlotBlock& block) const {
-        std::uint32_t at = block.begin;
-        for (std::uint32_t next = at; next < block.end; next += exec::slots_of(slot(at))) {
-            at = next;
-        }
-        return at;
-    }
-
     void find_edges() {
         for (SlotBlock& block : shape_.blocks) {
-            const std::uint32_t last = last_of(block);
+            const std::uint32_t last = block.end - 1;
+            const bool falls_through = (roles_[last - begin_] & kEnds) == 0;
             const exec::Slot& end = slot(last);
-            if (is_exit(end)) {
+            if (!falls_through && is_exit(end)) {
                 continue;
             }
-            if (exec::is_jump(end)) {
+            if (!falls_through) {
                 block.succs.push_back(places_[target_of(last) - begin_]);
                 const Shape shape = exec::shape_of(end);
                 if (shape == Shape::Ja || shape == Shape::Jal) {
@@ -223,6 +221,7 @@ class ShapeFinder {
                 sum.reads |= RegSet(use.reads & ~sum.writes);
                 sum.writes |= use.writes;
             }
+            shape_.writes |= sum.writes;
         }
         for (bool changed = true; changed;) {
             changed = false;
@@ -244,7 +243,8 @@ class ShapeFinder {
     const std::uint32_t begin_;
     const std::uint32_t end_;
     SubprogShape shape_{};
-    Vec<bool> leads_{};
+    enum : std::uint8_t { kLeads = 1, kEnds = 2 };
+    Vec<std::uint8_t> roles_{};   // in blocks, by slot
     Vec<std::uint32_t> places_{}; // of blocks, by slot
 };
 

@@ -44,6 +44,7 @@ struct SlotBlock {
 struct SubprogShape {
     Vec<SlotBlock> blocks{};    ///< ascending
     Vec<std::uint32_t> order{}; ///< reachable ones in reverse postorder
+    RegSet writes = 0;
     bool has_counter = false;
 };
 

@@ -170,6 +170,10 @@ class SwitchFinder {
         }
         value_ = end.args[0];
         width_ = end.width;
+        if (std::ranges::none_of(fn_.blocks[root].succs,
+                                 [this](BlockId succ) { return is_inside(succ); })) {
+            return false;
+        }
         leaves_.clear();
         tree_.clear();
         struct Visit {

@@ -19,8 +19,8 @@ class Threader {
         bool has_candidates = false;
         for (const BlockId block : fn_.layout) {
             changed |= settle(block);
-            is_candidate_[block] = could_thread(block);
-            has_candidates |= is_candidate_[block];
+            is_candidate_[block] = could_thread(block) && knows_a_way(block);
+            has_candidates |= is_candidate_[block] != 0;
         }
         if (has_candidates) {
             find_uses();
@@ -65,6 +65,16 @@ class Threader {
         return fn_[id].kind == Kind::Branch;
     }
 
+    bool knows_a_way(BlockId block) {
+        const std::size_t count = fn_.blocks[block].preds.size();
+        for (std::size_t i = 0; i < count; ++i) {
+            if (decide(block, i)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     void find_uses() {
         first_use_.assign(fn_.nodes.size(), 0);
         uses_.resize(1);
@@ -73,7 +83,7 @@ class Threader {
                 const bool is_phi = fn_[id].kind == Kind::Phi;
                 std::size_t i = 0;
                 each_arg(fn_, fn_[id], [&](ValueId& arg) {
-                    if (fn_[arg].kind == Kind::Phi && is_candidate_[fn_[arg].block]) {
+                    if (fn_[arg].kind == Kind::Phi && is_candidate_[fn_[arg].block] != 0) {
                         uses_.push_back({is_phi ? fn_.blocks[block].preds[i] : block,
                                          is_phi ? block : kNoBlock, first_use_[arg]});
                         first_use_[arg] = std::uint32_t(uses_.size() - 1);
@@ -99,7 +109,8 @@ class Threader {
 
     // Makes the edge from the i-th predecessor lead where the branch goes from there.
     bool thread(BlockId block, std::size_t i) {
-        if (is_touched_[block] || !is_candidate_[block] || fn_.blocks[block].preds.size() < 2) {
+        if (is_touched_[block] != 0 || is_candidate_[block] == 0 ||
+            fn_.blocks[block].preds.size() < 2) {
             return false;
         }
         const BlockId pred = fn_.blocks[block].preds[i];
@@ -110,7 +121,8 @@ class Threader {
         const BlockId target = fn_.blocks[block].succs[*outcome ? 0 : 1];
         const BlockId other = fn_.blocks[block].succs[*outcome ? 1 : 0];
         const auto& succs = fn_.blocks[pred].succs;
-        if (target == block || other == block || is_touched_[target] || is_touched_[other] ||
+        if (target == block || other == block || is_touched_[target] != 0 ||
+            is_touched_[other] != 0 ||
             std::ranges::find(succs, target) != succs.end() || !may_lose(block, target, other)) {
             return false;
         }
@@ -158,7 +170,7 @@ class Threader {
 
     // What `wanted` is in the block, because of the branches that lead there.
     std::optional<bool> outcome_above(BlockId at, const Node& wanted) {
-        for (unsigned step = 0; step < kMaxSteps && at != 0 && !is_touched_[at]; ++step) {
+        for (unsigned step = 0; step < kMaxSteps && at != 0 && is_touched_[at] == 0; ++step) {
             const BlockId idom = fn_.blocks[at].idom;
             if (fn_.blocks[at].preds.size() == 1) {
                 if (const auto known = outcome_on_edge(idom, at, wanted)) {
@@ -183,7 +195,7 @@ class Threader {
     }
 
     void redirect(BlockId block, std::size_t i, BlockId target) {
-        is_touched_[block] = is_touched_[target] = true;
+        is_touched_[block] = is_touched_[target] = 1;
         const BlockId pred = fn_.blocks[block].preds[i];
         const auto& preds = fn_.blocks[target].preds;
         const auto from_block = std::size_t(std::ranges::find(preds, block) - preds.begin());
@@ -202,8 +214,8 @@ class Threader {
     Function& fn_;
     Vec<std::uint32_t> first_use_{}; // by value: into uses_; 0: none
     Vec<Use> uses_{};
-    Vec<bool> is_touched_{};
-    Vec<bool> is_candidate_{};
+    Vec<std::uint8_t> is_touched_{};
+    Vec<std::uint8_t> is_candidate_{};
 };
 
 } // namespace
