@@ -323,7 +323,7 @@ class Allocator {
         interval.first_range = std::uint32_t(ranges_.size());
         ranges_.push_back({interval.from, home_to});
         if (!blocks_.empty()) {
-            add_ranges(value);
+            add_ranges(id);
         }
         interval.last_range = std::uint32_t(ranges_.size());
         interval.to = ranges_.back().to;
@@ -331,9 +331,22 @@ class Allocator {
         intervals_.push_back(interval);
     }
 
+    // By position. Those of a value that is live nearly everywhere are picked from all.
+    void sort_blocks(ValueId id) {
+        constexpr std::size_t kMany = 16;
+        if (blocks_.size() < kMany || blocks_.size() < order_.size() / kMany) {
+            std::ranges::sort(blocks_, {}, [&](BlockId block) { return out_.block_begin[block]; });
+            return;
+        }
+        const auto picked = std::ranges::copy_if(
+            order_, blocks_.begin(), [&](BlockId block) { return stamp_[block] == id; });
+        EBPFVM_ASSERT(picked.out == blocks_.end());
+    }
+
     // In blocks_: all where it is live, but for its own.
-    void add_ranges(Value& value) {
-        std::ranges::sort(blocks_, {}, [&](BlockId block) { return out_.block_begin[block]; });
+    void add_ranges(ValueId id) {
+        Value& value = values_[id];
+        sort_blocks(id);
         value.live_begin = std::uint32_t(live_blocks_.size());
         live_blocks_.insert(live_blocks_.end(), blocks_.begin(), blocks_.end());
         value.live_end = std::uint32_t(live_blocks_.size());

@@ -9,6 +9,7 @@
 #include <boost/container/small_vector.hpp>
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <span>
 #include <utility>
@@ -252,6 +253,14 @@ struct Function {
                    kind == Kind::Switch || kind == Kind::Return
                ? 1
                : 2;
+}
+
+/// Two numbers each: compilers call memcmp() for an array.
+[[nodiscard]] inline bool has_same_args(const Node& a, const Node& b) {
+    using Halves = std::array<std::uint64_t, 2>;
+    const auto left = std::bit_cast<Halves>(a.args);
+    const auto right = std::bit_cast<Halves>(b.args);
+    return left[0] == right[0] && left[1] == right[1];
 }
 
 /// Calls f(ValueId&) for each argument.

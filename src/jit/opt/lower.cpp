@@ -3,6 +3,7 @@
 #include "jit/opt/target.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <unordered_map>
 
@@ -77,6 +78,7 @@ class Lowering {
 
     // How often values are used.
     struct Uses {
+        Vec<std::uint32_t> all{};
         Vec<std::uint32_t> others{}; // other than as addresses
         Vec<std::uint32_t> parts{};  // as part of a sum that is nothing but an address
     };
@@ -85,27 +87,31 @@ class Lowering {
     // register.
     void fold_addresses() {
         Uses uses;
-        Vec<std::uint32_t>& others = uses.others;
-        others.assign(fn_.nodes.size(), 0);
+        uses.all.assign(fn_.nodes.size(), 0);
+        Vec<std::uint32_t> addresses(fn_.nodes.size(), 0);
+        Vec<ValueId> accesses;
         for (const BlockId block : fn_.layout) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                const bool has_address = is_access(fn_[id].kind);
-                bool is_first = true;
-                each_arg(fn_, fn_[id], [&](ValueId& arg) {
-                    others[arg] += has_address && is_first ? 0 : 1;
-                    is_first = false;
-                });
-            }
-        }
-        uses.parts = parts_of_addresses(others);
-        for (const BlockId block : fn_.layout) {
-            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                if (is_access(fn_[id].kind)) {
-                    fold_address(fn_[id], uses);
+                each_arg(fn_, fn_[id], [&](ValueId& arg) { ++uses.all[arg]; });
+                if (is_access(fn_[id].kind) && has_parts(fn_[id].args[0])) {
+                    ++addresses[fn_[id].args[0]];
+                    accesses.push_back(id);
                 }
             }
         }
-        remove_unused();
+        if (!accesses.empty()) {
+            uses.others.resize(fn_.nodes.size());
+            std::ranges::transform(uses.all, addresses, uses.others.begin(), std::minus{});
+            uses.parts = parts_of_addresses(uses.others);
+            for (const ValueId id : accesses) {
+                fold_address(fn_[id], uses);
+            }
+        }
+        remove_unused(uses.all);
+    }
+    [[nodiscard]] bool has_parts(ValueId address) const {
+        const Node& node = fn_[address];
+        return node.kind == Kind::Const || (node.kind == Kind::Add && node.width == Width::W64);
     }
 
     [[nodiscard]] Vec<std::uint32_t> parts_of_addresses(const Vec<std::uint32_t>& others) {
@@ -137,7 +143,7 @@ class Lowering {
         return sum.args[0];
     }
 
-    void fold_address(Node& access, const Uses& uses) {
+    void fold_address(Node& access, Uses& uses) {
         ValueId base = access.args[0];
         const Node& sum = fn_[base];
         if (sum.kind == Kind::Add && sum.width == Width::W64 && uses.others[base] == 0 &&
@@ -153,6 +159,9 @@ class Lowering {
                 access.args[1] = fn_[second].args[0];
                 access.scale = std::uint8_t(fn_.value_of(fn_[second].args[1]));
             }
+            --uses.all[base];
+            ++uses.all[access.args[0]];
+            ++uses.all[access.args[1]];
             base = first;
         }
         if (fn_.is_const(base)) {
@@ -179,14 +188,8 @@ class Lowering {
         }
     }
 
-    void remove_unused() {
-        Vec<std::uint32_t> uses(fn_.nodes.size(), 0);
+    void remove_unused(Vec<std::uint32_t>& uses) {
         Vec<ValueId> work;
-        for (const BlockId block : fn_.layout) {
-            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                each_arg(fn_, fn_[id], [&](ValueId& arg) { ++uses[arg]; });
-            }
-        }
         const auto is_dead = [&](ValueId id) {
             return uses[id] == 0 && fn_[id].block != kNoBlock && is_pure(fn_[id].kind);
         };

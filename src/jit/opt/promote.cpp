@@ -307,17 +307,35 @@ class Promoter {
         });
     }
 
+    // By variable.
+    [[nodiscard]] Vec<std::uint8_t> find_read() const {
+        Vec<std::uint8_t> is_read(vars_.size(), 0);
+        const auto read = [&](const Span& span) {
+            const Vars vars = vars_in(span);
+            std::fill(is_read.begin() + vars.begin, is_read.begin() + vars.end, 1);
+        };
+        for (const Access& access : accesses_) {
+            if (access.is_load) {
+                read(access.span);
+            }
+        }
+        std::ranges::for_each(reads_, read);
+        return is_read;
+    }
+
     // Where ways meet that may bring different values of a variable. False if that is too many
     // places to look at.
     bool place_phis() {
         first_phi_.assign(fn_.blocks.size(), 0);
         phis_.resize(1);
+        const Vec<std::uint8_t> is_read = find_read();
         Vec<std::pair<std::uint32_t, BlockId>> stores; // variable, block
         for (const BlockId block : fn_.layout) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
                 const Vars vars = fn_[id].kind == Kind::Store ? vars_of(fn_[id]) : Vars{};
                 for (std::uint32_t var = vars.begin; var < vars.end; ++var) {
-                    if (stores.empty() || stores.back() != std::pair(var, block)) {
+                    if (is_read[var] != 0 &&
+                        (stores.empty() || stores.back() != std::pair(var, block))) {
                         stores.emplace_back(var, block);
                     }
                 }

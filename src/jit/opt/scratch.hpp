@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <sys/mman.h>
 #include <utility>
 #include <vector>
 
@@ -29,7 +30,7 @@ class Scratch {
 
     [[nodiscard]] void* allocate(std::size_t bytes) {
         if (bytes >= kLarge) {
-            return ::operator new(bytes);
+            return bytes < kHuge ? ::operator new(bytes) : allocate_huge(bytes);
         }
         bytes = rounded(bytes);
         if (bytes > std::size_t(end_ - free_)) {
@@ -39,7 +40,9 @@ class Scratch {
     }
     // Of what is not large, only the latest can be used again.
     void deallocate(void* memory, std::size_t bytes) {
-        if (bytes >= kLarge) {
+        if (bytes >= kHuge) {
+            ::operator delete (memory, std::align_val_t{kHuge});
+        } else if (bytes >= kLarge) {
             ::operator delete(memory);
         } else if (static_cast<std::byte*>(memory) + rounded(bytes) == free_) {
             free_ = static_cast<std::byte*>(memory);
@@ -51,6 +54,14 @@ class Scratch {
     static constexpr std::size_t kLarge = 16 * 1024; // malloc's cost is small in comparison
     static constexpr std::size_t kChunk = 8 * kLarge;
 
+    static constexpr std::size_t kHuge = 2 * 1024 * 1024; // a huge page of x86-64
+
+    // Touching small pages for the first time takes a fifth of a large program's time.
+    static void* allocate_huge(std::size_t bytes) {
+        void* memory = ::operator new (bytes, std::align_val_t{kHuge});
+        (void)madvise(memory, bytes / kHuge * kHuge, MADV_HUGEPAGE);
+        return memory;
+    }
     static constexpr std::size_t rounded(std::size_t bytes) {
         return (bytes + kAlign - 1) / kAlign * kAlign;
     }

@@ -122,8 +122,8 @@ class Threader {
         const BlockId other = fn_.blocks[block].succs[*outcome ? 1 : 0];
         const auto& succs = fn_.blocks[pred].succs;
         if (target == block || other == block || is_touched_[target] != 0 ||
-            is_touched_[other] != 0 ||
-            std::ranges::find(succs, target) != succs.end() || !may_lose(block, target, other)) {
+            is_touched_[other] != 0 || std::ranges::find(succs, target) != succs.end() ||
+            !may_lose(block, target, other)) {
             return false;
         }
         redirect(block, i, target);
@@ -186,7 +186,7 @@ class Threader {
     [[nodiscard]] std::optional<bool> outcome_on_edge(BlockId from, BlockId to,
                                                       const Node& wanted) const {
         const Node& end = fn_[fn_.blocks[from].last];
-        if (end.kind != Kind::Branch || end.width != wanted.width || end.args != wanted.args ||
+        if (end.kind != Kind::Branch || end.width != wanted.width || !has_same_args(end, wanted) ||
             (end.cond != wanted.cond && end.cond != negate(wanted.cond))) {
             return std::nullopt;
         }

@@ -56,7 +56,8 @@ class Unroller {
     }
 
   private:
-    static constexpr unsigned kMaxNodes = 48; // of all turns in one
+    static constexpr unsigned kMaxNodes = 48;        // of all turns in one
+    static constexpr std::size_t kMaxAdded = 20'000; // to the function
 
     // One block that leads back to itself, and is not too large to be there twice.
     [[nodiscard]] bool is_small_loop(BlockId id) const {
@@ -92,7 +93,8 @@ class Unroller {
             (fn_[at].kind == Kind::Phi ? phis_ : body_).push_back(at);
         }
         const unsigned copies = copies_wanted();
-        if (copies < 2) {
+        added_ += std::size_t(copies - 1) * body_.size();
+        if (copies < 2 || added_ > kMaxAdded) {
             return;
         }
         last_.resize(fn_.nodes.size() + 1, 0);
@@ -307,8 +309,9 @@ class Unroller {
     Vec<ValueId> next_{};
     Vec<Chain> chains_{}; // by value
     ValueTable table_{};
-    bool is_done_ = false; // is a loop none any more?
-    Vec<ValueId> last_{};  // by value of a loop: what it is in the last turn
+    std::size_t added_ = 0; // nodes
+    bool is_done_ = false;  // is a loop none any more?
+    Vec<ValueId> last_{};   // by value of a loop: what it is in the last turn
 };
 
 } // namespace

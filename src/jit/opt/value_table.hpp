@@ -29,7 +29,7 @@ class ValueTable {
   private:
     static bool is_same(const Node& a, const Node& b) {
         return a.kind == b.kind && a.width == b.width && a.cond == b.cond && a.size == b.size &&
-               a.args == b.args && a.imm == b.imm;
+               has_same_args(a, b) && a.imm == b.imm;
     }
 
     Vec<ValueId> entries_{};
