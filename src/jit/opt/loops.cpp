@@ -100,7 +100,9 @@ class LoopFinder {
             }
             BlockId idom = kNoBlock;
             for (const BlockId pred : fn_.blocks[id].preds) {
-                if (fn_.blocks[pred].idom != kNoBlock) {
+                if (fn_.blocks[pred].idom == kNoBlock) {
+                    back_edges_.push_back({.from = pred, .to = id});
+                } else {
                     idom = idom == kNoBlock ? pred : common_above(idom, pred);
                 }
             }
@@ -126,11 +128,8 @@ class LoopFinder {
     }
 
     [[nodiscard]] bool is_reducible() const {
-        return std::ranges::all_of(order_, [&](BlockId id) {
-            return std::ranges::all_of(fn_.blocks[id].preds, [&](BlockId pred) {
-                return fn_.blocks[pred].rpo < fn_.blocks[id].rpo || fn_.dominates(id, pred);
-            });
-        });
+        return std::ranges::all_of(
+            back_edges_, [this](const Edge& edge) { return fn_.dominates(edge.to, edge.from); });
     }
 
     // Any graph: Lengauer and Tarjan, "A fast algorithm for finding dominators in a flowgraph",
@@ -232,11 +231,12 @@ class LoopFinder {
     // Inner loops come later in the order than the loops around them.
     void find_bodies() {
         Vec<BlockId> work;
-        for (std::size_t i = order_.size(); i-- > 0;) {
-            const BlockId header = order_[i];
-            for (const BlockId pred : fn_.blocks[header].preds) {
-                if (fn_.dominates(header, pred)) {
-                    work.push_back(pred);
+        while (!back_edges_.empty()) {
+            const BlockId header = back_edges_.back().to;
+            for (; !back_edges_.empty() && back_edges_.back().to == header;
+                 back_edges_.pop_back()) {
+                if (fn_.dominates(header, back_edges_.back().from)) {
+                    work.push_back(back_edges_.back().from);
                 }
             }
             if (work.empty()) {
@@ -265,8 +265,8 @@ class LoopFinder {
                 std::uint16_t(outer == kNoBlock ? 1 : fn_.blocks[outer].loop_depth + 1);
             outer_.push_back(outer);
         }
-        for (const BlockId id : order_) {
-            Block& block = fn_.blocks[id];
+        for (std::size_t i = 0; i < order_.size() && !outer_.empty(); ++i) {
+            Block& block = fn_.blocks[order_[i]];
             if (block.loop_depth == 0 && block.loop != kNoBlock) {
                 block.loop_depth = fn_.blocks[block.loop].loop_depth;
             }
@@ -297,6 +297,11 @@ class LoopFinder {
     Function& fn_;
     Vec<BlockId>& order_;
     Vec<Climb> climbs_{};
+    struct Edge {
+        BlockId from;
+        BlockId to;
+    };
+    Vec<Edge> back_edges_{}; // against the order; ascending by `to`, in that order
     Vec<BlockId> outer_{};
     // Of improve_dominators(), by number.
     Vec<std::uint32_t> number_{}; // by block
