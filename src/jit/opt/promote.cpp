@@ -72,16 +72,18 @@ class Promoter {
     void find_accesses() {
         for (const BlockId block : fn_.layout) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                look_at(fn_[id]);
+                look_at(id);
             }
         }
     }
 
-    void look_at(Node& node) {
+    void look_at(ValueId id) {
+        Node& node = fn_[id];
         if (is_access(node.kind) && is_frame(node.args[0]) && node.args[1] == 0) {
             if (is_plain_access(node) && !node.is_ordered) {
                 const bool is_load = node.kind == Kind::Load;
                 accesses_.push_back({span_of(node), is_load, !is_load && !is_const_store(node)});
+                places_.push_back(id);
             } else {
                 fixed_.push_back(span_of(node));
             }
@@ -97,6 +99,7 @@ class Promoter {
                     pass(node, i);
                 }
             }
+            places_.push_back(id);
             return;
         }
         each_arg(fn_, node, [&](ValueId& arg) { escapes_ |= is_frame(arg); });
@@ -263,30 +266,25 @@ class Promoter {
     }
     [[nodiscard]] Vec<Use> uses_in_loops() const {
         Vec<Use> uses;
-        for (const BlockId block : fn_.layout) {
-            if (fn_.blocks[block].loop == kNoBlock) {
-                continue;
-            }
-            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                const Vars vars = vars_of(fn_[id]);
-                for (std::uint32_t var = vars.begin; var < vars.end; ++var) {
-                    uses.push_back({.loop = outermost(block),
-                                    .var = var,
-                                    .is_rare = !is_in_each_turn(block),
-                                    .is_changed = fn_[id].kind == Kind::Store});
-                }
+        for (const ValueId id : places_) {
+            const BlockId block = fn_[id].block;
+            const bool is_in_loop = fn_.blocks[block].loop != kNoBlock;
+            const Vars vars = is_in_loop ? vars_of(fn_[id]) : Vars{};
+            for (std::uint32_t var = vars.begin; var < vars.end; ++var) {
+                uses.push_back({.loop = outermost(block),
+                                .var = var,
+                                .is_rare = !is_in_each_turn(block),
+                                .is_changed = fn_[id].kind == Kind::Store});
             }
         }
         return uses;
     }
     // A variable that is accessed together with others, or that a helper reads, is none of them.
     void keep_pieces(Vec<bool>& stays) const {
-        for (const BlockId block : fn_.layout) {
-            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                const Vars vars = vars_of(fn_[id]);
-                for (std::uint32_t var = vars.begin; var < vars.end; ++var) {
-                    stays[var] = stays[var] && vars_[var] == span_of(fn_[id]);
-                }
+        for (const ValueId id : places_) {
+            const Vars vars = vars_of(fn_[id]);
+            for (std::uint32_t var = vars.begin; var < vars.end; ++var) {
+                stays[var] = stays[var] && vars_[var] == span_of(fn_[id]);
             }
         }
         for (std::size_t var = 0; var < stays.size(); ++var) {
@@ -330,14 +328,12 @@ class Promoter {
         phis_.resize(1);
         const Vec<std::uint8_t> is_read = find_read();
         Vec<std::pair<std::uint32_t, BlockId>> stores; // variable, block
-        for (const BlockId block : fn_.layout) {
-            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                const Vars vars = fn_[id].kind == Kind::Store ? vars_of(fn_[id]) : Vars{};
-                for (std::uint32_t var = vars.begin; var < vars.end; ++var) {
-                    if (is_read[var] != 0 &&
-                        (stores.empty() || stores.back() != std::pair(var, block))) {
-                        stores.emplace_back(var, block);
-                    }
+        for (const ValueId id : places_) {
+            const Vars vars = fn_[id].kind == Kind::Store ? vars_of(fn_[id]) : Vars{};
+            for (std::uint32_t var = vars.begin; var < vars.end; ++var) {
+                const std::pair store(var, fn_[id].block);
+                if (is_read[var] != 0 && (stores.empty() || stores.back() != store)) {
+                    stores.push_back(store);
                 }
             }
         }
@@ -403,6 +399,10 @@ class Promoter {
     void rewrite() {
         values_.assign(vars_.size(), 0);
         find_edges();
+        first_place_.assign(fn_.blocks.size(), places_.size());
+        for (std::size_t i = places_.size(); i-- > 0;) {
+            first_place_[fn_[places_[i]].block] = i;
+        }
         Vec<BlockId> blocks(fn_.order.size());
         for (const BlockId block : fn_.order) {
             blocks[fn_.blocks[block].dom_begin] = block;
@@ -426,8 +426,9 @@ class Promoter {
         }
     }
     void rewrite(BlockId block) {
-        for (ValueId id = fn_.blocks[block].first; id != 0;) {
-            const ValueId next = fn_[id].next;
+        for (std::size_t i = first_place_[block];
+             i < places_.size() && fn_[places_[i]].block == block; ++i) {
+            const ValueId id = places_[i];
             if (fn_[id].kind == Kind::CallHelper) {
                 store_for(id);
             } else if (const Vars vars = vars_of(fn_[id]); vars.begin == vars.end) {
@@ -437,7 +438,6 @@ class Promoter {
             } else {
                 load(id, vars);
             }
-            id = next;
         }
     }
 
@@ -600,6 +600,8 @@ class Promoter {
     Function& fn_;
     bool escapes_ = false;
     Vec<Access> accesses_{};
+    Vec<ValueId> places_{};            // of those, and calls of helpers, block by block
+    Vec<std::size_t> first_place_{};   // by block
     Vec<Span> fixed_{};                   // must stay memory
     Vec<Span> reads_{};                   // must be memory while a helper runs
     Vec<Span> vars_{};                    // ascending
