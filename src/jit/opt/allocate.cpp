@@ -80,8 +80,17 @@ class Allocator {
     // Lifetimes begin where values are made: blocks come behind those that dominate them. One that
     // has to wait comes at the end of its loop, so that it is in nobody's way.
     void find_order() {
+        Vec<std::uint8_t> is_placed(fn_.blocks.size(), false);
+        const bool is_program_order = std::ranges::all_of(fn_.layout, [&](BlockId id) {
+            is_placed[id] = true;
+            return id == 0 || is_placed[fn_.blocks[id].idom] != 0;
+        });
+        if (is_program_order) {
+            order_ = fn_.layout;
+            return;
+        }
+        is_placed.assign(fn_.blocks.size(), false);
         Vec<Vec<BlockId>> waiting(fn_.blocks.size()); // by the block that dominates
-        Vec<bool> is_placed(fn_.blocks.size(), false);
         Vec<BlockId> ready; // those that waited for a block which has come
         order_.reserve(fn_.layout.size());
         const auto place = [&](BlockId id) {
@@ -109,7 +118,7 @@ class Allocator {
             }
             loop = fn_.blocks[id].loop;
             const BlockId idom = fn_.blocks[id].idom;
-            if (id == 0 || is_placed[idom]) {
+            if (id == 0 || is_placed[idom] != 0) {
                 place(id);
             } else {
                 waiting[idom].push_back(id);

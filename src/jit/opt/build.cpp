@@ -195,7 +195,8 @@ class Builder : Writer {
         fn_.layout.push_back(at_);
         slots_ = subprog.end - subprog.begin;
         Regs regs;
-        regs.fill(fn_.constant(0));
+        zero_ = fn_.constant(0);
+        regs.fill(zero_);
         const unsigned params = fn_.subprog == 0 ? 2 : kMaxArgs;
         slot_ = subprog.begin;
         for (unsigned i = 1; i <= params; ++i) {
@@ -333,7 +334,7 @@ class Builder : Writer {
         const bool is_complete = std::ranges::all_of(
             block.preds, [&](std::uint32_t pred) { return in.last[pred] != kNoBlock; });
         Regs regs;
-        regs.fill(fn_.constant(0));
+        regs.fill(zero_);
         Vec<ValueId>& values = values_;
         for (unsigned reg = 0; reg < kVarCount; ++reg) {
             if ((block.live & bit(reg)) == 0 || reg == kFramePointer) {
@@ -653,7 +654,7 @@ class Builder : Writer {
 
     void clobber() {
         for (unsigned reg = 1; reg <= kMaxArgs; ++reg) {
-            regs_[reg] = fn_.constant(0);
+            regs_[reg] = zero_;
         }
     }
 
@@ -810,6 +811,7 @@ class Builder : Writer {
     Vec<ValueId> values_{};       // of the list that is being put together
     Vec<std::uint32_t> places_{}; // of SlotBlocks, by the block that ends them
     ValueId host_ctx_ = 0;
+    ValueId zero_ = 0; // the constant
     std::uint32_t slots_ = 0;
 };
 

@@ -53,9 +53,10 @@ class Cleaner {
                     simplify_one(last);
                 }
             }
+            has_replaced |= changed_;
             again = changed_;
             again |= change_graph();
-            has_replaced |= again;
+            has_replaced |= has_replaced_;
         }
         if (has_replaced) {
             fn_.resolve_all();

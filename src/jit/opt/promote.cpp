@@ -600,8 +600,8 @@ class Promoter {
     Function& fn_;
     bool escapes_ = false;
     Vec<Access> accesses_{};
-    Vec<ValueId> places_{};            // of those, and calls of helpers, block by block
-    Vec<std::size_t> first_place_{};   // by block
+    Vec<ValueId> places_{};               // of those, and calls of helpers, block by block
+    Vec<std::size_t> first_place_{};      // by block
     Vec<Span> fixed_{};                   // must stay memory
     Vec<Span> reads_{};                   // must be memory while a helper runs
     Vec<Span> vars_{};                    // ascending
