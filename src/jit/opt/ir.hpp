@@ -237,22 +237,29 @@ struct Function {
     return kind >= Kind::Const && !is_end(kind) && kind != Kind::Store && kind != Kind::Atomic;
 }
 
-/// How many of a node's `args` may be values; those that are not are 0. None if it has a list.
+/// How many of a node's `args` may be values, if it has no list(); those that are not are 0.
 [[nodiscard]] constexpr unsigned max_args(Kind kind) {
-    if (has_list(kind) || kind <= Kind::None || kind == Kind::Jump || kind == Kind::StateField ||
-        (kind >= Kind::Const && kind <= Kind::Phi)) {
-        return 0;
-    }
-    if (kind == Kind::Select || kind == Kind::CompareExchange) {
+    switch (kind) {
+    case Kind::Select:
+    case Kind::CompareExchange:
         return 4;
-    }
-    if (kind >= Kind::Store && kind <= Kind::Exchange) {
+    case Kind::Store:
+    case Kind::Atomic:
+    case Kind::Fetch:
+    case Kind::Exchange:
         return 3;
+    case Kind::Load:
+    case Kind::Branch:
+        return 2;
+    case Kind::Forward:
+    case Kind::Switch:
+    case Kind::Return:
+        return 1;
+    default:
+        return kind >= Kind::Add && kind <= Kind::Smod    ? 2
+               : kind >= Kind::Neg && kind <= Kind::Bswap ? 1
+                                                          : 0;
     }
-    return (kind >= Kind::Neg && kind <= Kind::Bswap) || kind == Kind::Forward ||
-                   kind == Kind::Switch || kind == Kind::Return
-               ? 1
-               : 2;
 }
 
 /// Two numbers each: compilers call memcmp() for an array.
@@ -266,15 +273,16 @@ struct Function {
 /// Calls f(ValueId&) for each argument.
 template <class F>
 void each_arg(Function& fn, Node& node, F f) {
-    static constexpr auto kMaxArgs = [] {
+    static constexpr unsigned kList = 5;
+    static constexpr auto kCounts = [] {
         std::array<std::uint8_t, std::size_t(Kind::TailCall) + 1> counts{};
         for (std::size_t kind = 0; kind < counts.size(); ++kind) {
-            counts[kind] = std::uint8_t(has_list(Kind(kind)) ? 5 : max_args(Kind(kind)));
+            counts[kind] = std::uint8_t(has_list(Kind(kind)) ? kList : max_args(Kind(kind)));
         }
         return counts;
     }();
-    const unsigned count = kMaxArgs[std::size_t(node.kind)];
-    if (count > node.args.size()) {
+    const unsigned count = kCounts[std::size_t(node.kind)];
+    if (count == kList) {
         for (ValueId& arg : fn.list(node)) {
             f(arg);
         }

@@ -321,6 +321,9 @@ class Promoter {
         return is_read;
     }
 
+    static constexpr std::size_t kFewPhis = 4096;
+    static constexpr std::size_t kMaxPhisPerBlock = 8;
+
     // Where ways meet that may bring different values of a variable. False if that is too many
     // places to look at.
     bool place_phis() {
@@ -340,6 +343,7 @@ class Promoter {
         if (stores.empty() || !find_frontiers()) {
             return stores.empty();
         }
+        const std::size_t most = kFewPhis + kMaxPhisPerBlock * fn_.blocks.size();
         std::ranges::sort(stores);
         Vec<std::uint32_t> seen(fn_.blocks.size(), kNoVar); // the variable last put there
         Vec<BlockId> work;
@@ -347,6 +351,9 @@ class Promoter {
             const std::uint32_t var = store->first;
             for (; store != stores.end() && store->first == var; ++store) {
                 work.push_back(store->second);
+            }
+            if (phis_.size() > most) {
+                return false;
             }
             while (!work.empty()) {
                 std::uint32_t i = first_frontier_[work.back()];
