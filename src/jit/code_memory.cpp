@@ -28,6 +28,7 @@ void emit_enter(x86::Assembler& as, CodeMap& map) {
     as.lea(x86::rax, x86::ptr(x86::rsp, -8)); // where the return address of the entry will be
     as.mov(state_field(offsets::kStackPointer), x86::rax);
     as.mov(x86::rax, x86::rsi);
+    as.mov(kFirstArg, state_field(offsets::kCtx)); // for programs that are C functions of it
     as.mov(kRegs[1], x86::rdx);
     as.mov(kRegs[2], x86::rcx);
     as.mov(kFp, x86::r8);

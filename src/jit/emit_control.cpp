@@ -292,6 +292,7 @@ void Emitter::tail_call(const Slot& slot) {
     as_.je(none);
     const std::uint32_t depth = stack_.depth();
     epilogue();
+    as_.mov(kFirstArg, state_field(offsets::kCtx));
     as_.mov(kRegs[1], state_field(offsets::kCtxAddress));
     as_.jmp(x86::rax);
     stack_.resume(depth);

@@ -531,6 +531,18 @@ TEST(Optimising, AnythingMayBeAddedToAnAddress) {
     program.expect_same({});
 }
 
+// Forward over insns that are larger than emit() guesses: sooner or later too far for one byte.
+TEST(Optimising, JumpsReachAsFarAsTheyMust) {
+    std::string body;
+    for (int i = 0; i < 40; ++i) {
+        body += "r0 = be16 r0\nr0 <<= r2\n";
+        Optimised program("r2 = *(u64 *)(r1 +0)\nr0 = *(u64 *)(r1 +8)\nif r2 == 0 goto end\n" +
+                          body + "end: r0 += r2\nexit");
+        program.expect_same({0, 5});
+        program.expect_same({1, 5});
+    }
+}
+
 // A quotient, made late, in the register that a value leaves before the call behind it.
 TEST(Optimising, ValuesMoveOutOfTheWayInTime) {
     Optimised program(

@@ -56,9 +56,18 @@ struct Shared {
     const Cpu& cpu;
     const CodeMemory* memory;
     Vec<Label>& subprogs;
-    Label leave;
+    Label leave{};        // invalid: nobody goes there
+    bool guesses = false; // which jumps are short
     bool has_tail_calls = false;
     bool leaves_data = false;
+    bool is_emitted = true; // no guess was wrong
+
+    [[nodiscard]] Label leave_run() {
+        if (!leave.isValid()) {
+            leave = as.newLabel();
+        }
+        return leave;
+    }
 };
 
 class FunctionEmitter {
@@ -80,18 +89,14 @@ class FunctionEmitter {
             map_->place(here(), fn_.code->subprogs[fn_.subprog]);
         }
         prologue();
+        guess_places();
         for (std::size_t i = 0; i < fn_.layout.size(); ++i) {
-            block_ = fn_.layout[i];
+            block_ = placed_ = fn_.layout[i];
             next_place_ = i + 1;
             next_ = next_place_ < fn_.layout.size() ? fn_.layout[next_place_] : kNoBlock;
             if (!is_empty(block_)) {
                 emit_block();
             }
-        }
-        if (exit_.isValid()) {
-            as_.bind(exit_);
-            epilogue();
-            as_.ret();
         }
         if (map_ != nullptr && !cold_.empty()) {
             map_->begin_cold(here(), described);
@@ -341,11 +346,10 @@ class FunctionEmitter {
     }
 
     void emit_block() {
-        if (block_bytes_.empty()) {
-            estimate_loops();
+        if (is_aligned_[block_]) {
+            as_.align(asmjit::AlignMode::kCode, kLoopAlignment);
         }
-        align_loop();
-        as_.bind(labels_[block_]);
+        bind(labels_[block_]);
         at_ = places_.block_begin[block_];
         next_move_ = std::size_t(std::ranges::lower_bound(places_.moves, at_, {}, &Move::at) -
                                  places_.moves.begin());
@@ -368,50 +372,150 @@ class FunctionEmitter {
         }
     }
 
-    // Bytes of machine code of innermost loops, by header; guessed.
-    void estimate_loops() {
-        constexpr std::uint32_t kBytesPerNode = 4;
-        block_bytes_.assign(fn_.blocks.size(), 0);
+    // Which loops are aligned, and where everything will be, more or less.
+    void guess_places() {
+        const auto blocks = fn_.blocks.size();
+        is_aligned_.assign(blocks, false);
+        if (fn_.aligns_loops) {
+            choose_aligned();
+        }
+        begin_.assign(blocks, 0);
+        end_.assign(blocks, 0);
+        std::uint32_t at = 0;
+        for (const BlockId block : fn_.layout) {
+            at += is_aligned_[block] ? kLoopAlignment / 2 : 0;
+            begin_[block] = at;
+            constexpr std::uint32_t kMove = 4;
+            at += kMove * std::uint32_t(places_.entries[block].size() +
+                                        places_.edges[block].size() + moves_in(block));
+            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
+                at += bytes_of(id);
+            }
+            end_[block] = at;
+        }
+    }
+    // The first blocks of innermost loops, unless they are all of it: those run as fast anywhere.
+    void choose_aligned() {
+        Vec<std::uint32_t> sizes(fn_.blocks.size(), 0); // in blocks
         for (const BlockId block : fn_.layout) {
             const BlockId loop = fn_.blocks[block].loop;
-            if (loop == kNoBlock) {
-                continue;
-            }
-            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                block_bytes_[loop] += fn_[id].kind == Kind::Phi      ? 0
-                                      : fn_[id].kind == Kind::Branch ? 2 * kBytesPerNode
-                                                                     : kBytesPerNode;
+            if (loop != kNoBlock && !is_empty(block)) {
+                ++sizes[loop];
             }
         }
         for (const BlockId header : fn_.headers) {
-            const BlockId outer = fn_.outer_loops[header];
-            if (outer != kNoBlock) {
-                block_bytes_[outer] = kTooLarge;
+            if (fn_.outer_loops[header] != kNoBlock) {
+                sizes[fn_.outer_loops[header]] = 0;
             }
         }
+        BlockId last = kNoBlock;
+        for (const BlockId block : fn_.layout) {
+            if (is_empty(block)) {
+                continue;
+            }
+            const BlockId loop = fn_.blocks[block].loop;
+            is_aligned_[block] = loop != last && loop != kNoBlock && sizes[loop] > 1;
+            last = loop;
+        }
+    }
+    [[nodiscard]] std::size_t moves_in(BlockId block) const {
+        const auto place_of = [&](Position at) {
+            return std::ranges::lower_bound(places_.moves, at, {}, &Move::at);
+        };
+        return std::size_t(place_of(places_.block_end[block]) -
+                           place_of(places_.block_begin[block]));
+    }
+    [[nodiscard]] std::uint32_t bytes_of(ValueId id) const {
+        constexpr std::uint32_t kInsn = 4;
+        constexpr std::uint32_t kCall = 3 * kInsn;
+        const Node& node = fn_[id];
+        const std::uint32_t store = places_.is_stored[id] ? kInsn + 1 : 0;
+        switch (node.kind) {
+        case Kind::None:
+        case Kind::Forward:
+        case Kind::Param:
+        case Kind::Phi:
+            return store;
+        case Kind::Const:
+            return store + bytes_of_const(node.imm);
+        case Kind::Return:
+            return 3 * kInsn + 2 * std::uint32_t(std::popcount(saved_));
+        case Kind::Branch:
+        case Kind::Select:
+        case Kind::MulHigh:
+            return store + 2 * kInsn + bytes_of_imm(node);
+        case Kind::Udiv:
+        case Kind::Umod:
+        case Kind::Sdiv:
+        case Kind::Smod:
+        case Kind::Switch:
+        case Kind::CompareExchange:
+        case Kind::Fetch:
+            return store + 5 * kInsn;
+        case Kind::CallHelper:
+        case Kind::CallLocal:
+        case Kind::CallThunk:
+        case Kind::Find:
+        case Kind::TailCall:
+            return store + 2 * kCall + 2 * kInsn * node.args[1];
+        default:
+            if (is_access(node.kind)) {
+                return store + kInsn + (node.imm == std::int8_t(node.imm) ? 1 : 4) +
+                       bytes_of_imm(node);
+            }
+            return store + kInsn + bytes_of_imm(node) +
+                   (node.args[0] != 0 && places_.made_in(id) != places_.whole[node.args[0]] ? 2
+                                                                                            : 0);
+        }
+    }
+    [[nodiscard]] static std::uint32_t bytes_of_const(std::int64_t value) {
+        return value == 0 ? 2 : std::uint64_t(value) <= 0xffff'ffff ? 5 : is_imm32(value) ? 7 : 10;
+    }
+    [[nodiscard]] std::uint32_t bytes_of_imm(const Node& node) const {
+        std::uint32_t bytes = 0;
+        for (const ValueId arg : node.args) {
+            if (arg != 0 && is_floating(arg)) {
+                bytes += fn_[arg].imm == std::int8_t(fn_[arg].imm) ? 1 : 4;
+            }
+        }
+        return bytes;
     }
 
-    // A loop that fits into a line of the cache is not put across two of them.
-    void align_loop() {
-        const BlockId loop = fn_.blocks[block_].loop;
-        if (loop == kNoBlock || loop == last_loop_) {
-            last_loop_ = loop;
-            return;
+    // A label that a short jump may lead to.
+    void bind(const Label& label) { shared_.is_emitted &= as_.bind(label) == asmjit::kErrorOk; }
+    // Jumps forward get one byte for the distance if that will do by the guess, and is rarely not
+    // enough: then everything is emitted again.
+    [[nodiscard]] bool is_near(BlockId block) const {
+        const std::uint32_t from = end_[placed_];
+        const std::uint32_t to = begin_[end_of(block)];
+        return shared_.guesses && from <= to && to - from <= kNear;
+    }
+    void jump(BlockId block) {
+        if (is_near(block)) {
+            as_.short_();
         }
-        last_loop_ = loop; // this is its first block
-        const std::uint32_t bytes = block_bytes_[loop];
-        if (bytes >= kTooLarge) {
-            return;
+        as_.jmp(label_of(block));
+    }
+    void jump_if(x86::CondCode condition, BlockId block) {
+        if (is_near(block)) {
+            as_.short_();
         }
-        const auto at = std::uint32_t(as_.offset() % kLine);
-        if (bytes <= kLine ? at + bytes > kLine : at % (kLine / 2) != 0) {
-            as_.align(asmjit::AlignMode::kCode, bytes <= kLine ? kLine : kLine / 2);
+        as_.j(condition, label_of(block));
+    }
+
+    // To what the last of cold_ will emit.
+    void jump_cold(x86::CondCode condition, const Label& label) {
+        constexpr std::uint32_t kCold = 30;
+        const std::uint32_t end = end_[fn_.layout.back()] + kCold * std::uint32_t(cold_.size());
+        if (shared_.guesses && end - end_[placed_] <= kNear) {
+            as_.short_();
         }
+        as_.j(condition, label);
     }
 
     void jump_to(BlockId block) {
         if (!is_next(block)) {
-            as_.jmp(label_of(block));
+            jump(block);
         }
     }
 
@@ -743,9 +847,9 @@ class FunctionEmitter {
                         const Label& done) {
         const Label by_zero = as_.newLabel();
         as_.test(sized(divisor, width), sized(divisor, width));
-        as_.jz(by_zero);
+        jump_cold(x86::CondCode::kZero, by_zero);
         cold_.push_back([=, this] {
-            as_.bind(by_zero);
+            bind(by_zero);
             if (wants_quotient) {
                 as_.xor_(x86::eax, x86::eax);
             } else {
@@ -760,9 +864,9 @@ class FunctionEmitter {
                              const Label& done) {
         const Label by_minus_one = as_.newLabel();
         as_.cmp(sized(divisor, width), -1);
-        as_.je(by_minus_one);
+        jump_cold(x86::CondCode::kEqual, by_minus_one);
         cold_.push_back([=, this] {
-            as_.bind(by_minus_one);
+            bind(by_minus_one);
             if (wants_quotient) {
                 as_.neg(sized(x86::rax, width));
             } else {
@@ -778,9 +882,9 @@ class FunctionEmitter {
         as_.mov(gp(kScratch), x86::rax);
         as_.or_(gp(kScratch), divisor);
         as_.shr(gp(kScratch), 32);
-        as_.jz(small);
+        jump_cold(x86::CondCode::kZero, small);
         cold_.push_back([=, this] {
-            as_.bind(small);
+            bind(small);
             as_.xor_(x86::edx, x86::edx);
             as_.div(divisor.r32());
             as_.jmp(done);
@@ -943,17 +1047,17 @@ class FunctionEmitter {
         compare(node);
         const x86::CondCode condition = condition_of(node.cond);
         if (is_next(taken)) {
-            as_.j(x86::negateCond(condition), label_of(otherwise));
+            jump_if(x86::negateCond(condition), otherwise);
             return;
         }
         // The way that is taken more often gets by with one jump.
         const bool goes_round = fn_.blocks[otherwise].loop_depth > fn_.blocks[taken].loop_depth;
         if (goes_round && !is_next(otherwise)) {
-            as_.j(x86::negateCond(condition), label_of(otherwise));
-            as_.jmp(label_of(taken));
+            jump_if(x86::negateCond(condition), otherwise);
+            jump(taken);
             return;
         }
-        as_.j(condition, label_of(taken));
+        jump_if(condition, taken);
         jump_to(otherwise);
     }
 
@@ -963,7 +1067,7 @@ class FunctionEmitter {
         const Node& index = fn_[node.args[0]];
         if (index.bits >= 64 || std::uint64_t{1} << index.bits > table.size()) {
             as_.cmp(arg(0), std::uint32_t(table.size()));
-            as_.jae(label_of(succs.front()));
+            jump_if(x86::CondCode::kUnsignedGE, succs.front());
         }
         const Label begin = as_.newLabel();
         as_.lea(gp(kScratch), x86::ptr(begin));
@@ -987,16 +1091,17 @@ class FunctionEmitter {
         if (from != rax) {
             move(from, rax);
         }
-        const bool is_last = next_ == kNoBlock;
         if (saved_ == 0 && room_ == 0) {
             as_.ret();
-            return;
-        }
-        if (!exit_.isValid()) {
-            exit_ = as_.newLabel();
-        }
-        if (!is_last) {
+        } else if (exit_.isValid()) {
             as_.jmp(exit_);
+        } else {
+            exit_ = as_.newLabel();
+            as_.bind(exit_);
+            const std::uint32_t depth = stack_.depth();
+            epilogue();
+            as_.ret();
+            stack_.resume(depth);
         }
     }
 
@@ -1051,7 +1156,7 @@ class FunctionEmitter {
             store_args(node);
             call_thunk(address_of(jit::call_helper), slot_of(node));
             as_.test(x86::al, x86::al);
-            as_.jz(shared_.leave);
+            as_.jz(shared_.leave_run());
             as_.mov(dst(), state_field(offsets::kCallRegs));
             return;
         }
@@ -1077,14 +1182,14 @@ class FunctionEmitter {
     void check_abort(const exec::Slot& slot) {
         as_.cmp(state_field(offsets::kAbortReason), 0);
         const Label failed = as_.newLabel();
-        as_.jne(failed);
+        jump_cold(x86::CondCode::kNotZero, failed);
         cold_.push_back([this, failed, &slot] {
-            as_.bind(failed);
+            bind(failed);
             as_.mov(x86::rdi, kState);
             as_.mov(x86::esi, std::uint32_t(&slot - fn_.code->slots.data()));
             as_.mov(x86::edx, std::uint32_t(Stop::Abort));
             call_address(address_of(stop_run));
-            as_.jmp(shared_.leave);
+            as_.jmp(shared_.leave_run());
         });
     }
 
@@ -1095,7 +1200,7 @@ class FunctionEmitter {
             const Label is_same = as_.newLabel();
             as_.mov(x86::rsi, address_of(fn_.code));
             as_.cmp(state_field(offsets::kCode), x86::rsi);
-            as_.je(is_same);
+            as_.short_().je(is_same);
             as_.mov(state_field(offsets::kValue), x86::rax);
             as_.mov(x86::rdi, kState);
             call_address(address_of(return_to));
@@ -1109,16 +1214,17 @@ class FunctionEmitter {
         store_args(node);
         call_thunk(address_of(jit::tail_call), slot_of(node));
         as_.cmp(x86::rax, 1);
-        as_.je(label_of(fn_.blocks[block_].succs.front()));
+        jump_if(x86::CondCode::kEqual, fn_.blocks[block_].succs.front());
         const std::uint32_t depth = stack_.depth();
         epilogue();
+        as_.mov(kFirstArg, state_field(offsets::kCtx));
         as_.mov(gp(kArgRegs[0]), state_field(offsets::kCtxAddress));
         as_.jmp(x86::rax);
         stack_.resume(depth);
     }
 
-    static constexpr std::uint32_t kLine = 64;
-    static constexpr std::uint32_t kTooLarge = 1U << 20;
+    static constexpr std::uint32_t kLoopAlignment = 32;
+    static constexpr std::uint32_t kNear = 110;
 
     Function& fn_;
     const Allocation& places_;
@@ -1128,8 +1234,9 @@ class FunctionEmitter {
     StackWriter& stack_;
     const std::function<void(std::size_t)>& note_;
     Vec<Label> labels_{};
-    Vec<std::uint32_t> block_bytes_{};
-    BlockId last_loop_ = kNoBlock;
+    Vec<std::uint32_t> begin_{}; // of blocks; guessed, as are these
+    Vec<std::uint32_t> end_{};
+    Vec<bool> is_aligned_{};            // by block
     Vec<std::function<void()>> cold_{}; // code that is rarely run, behind the rest
     Label exit_{};
     std::uint32_t saved_ = 0; // registers, as bits
@@ -1138,6 +1245,7 @@ class FunctionEmitter {
     std::size_t next_move_ = 0;
     std::size_t next_place_ = 0;
     BlockId block_ = 0;
+    BlockId placed_ = 0; // where code is emitted; differs from block_ in a copy of another's end
     BlockId next_ = kNoBlock;
     ValueId id_ = 0;
     Position at_ = 0;
@@ -1147,50 +1255,35 @@ class FunctionEmitter {
 void emit_run_entries(Shared& shared, Anchor anchor, Entries& entries) {
     x86::Assembler& as = shared.as;
     const Label entry = entries.subprogs.front();
-    const auto begin = [&](const char* name) {
-        if (shared.map != nullptr) {
-            shared.map->begin(std::uint32_t(as.offset()), name);
-        }
-    };
+    entries.run = entry;
     switch (anchor) {
     case Anchor::State:
-        entries.run = entry;
-        if (shared.map != nullptr) {
-            shared.map->begin_leaving(std::uint32_t(as.offset()), "ebpfvm_leave");
+        if (shared.leave.isValid()) {
+            if (shared.map != nullptr) {
+                shared.map->begin_leaving(std::uint32_t(as.offset()), "ebpfvm_leave");
+            }
+            as.bind(shared.leave);
+            as.mov(x86::rsp, state_field(offsets::kStackPointer));
+            shared.stack.resume(CodeMap::kReturnAddress);
+            as.ret();
         }
-        as.bind(shared.leave);
-        as.mov(x86::rsp, state_field(offsets::kStackPointer));
-        shared.stack.resume(CodeMap::kReturnAddress);
-        as.ret();
-        break;
+        return;
     case Anchor::None:
         entries.leaf = entry;
-        entries.run = as.newLabel();
-        begin("ebpfvm_enter_run");
-        as.bind(entries.run);
-        as.mov(kFirstArg, state_field(offsets::kCtx));
-        as.jmp(entry);
-        break;
-    case Anchor::HostCtx: {
-        entries.leaf = as.newLabel();
-        entries.run = as.newLabel();
-        const Label both = as.newLabel();
-        begin("ebpfvm_enter_leaf");
+        return;
+    case Anchor::HostCtx:
+        entries.leaf = entries.run = as.newLabel();
+        if (shared.map != nullptr) {
+            shared.map->begin(std::uint32_t(as.offset()), "ebpfvm_enter_leaf");
+        }
         as.bind(entries.leaf);
         shared.stack.push(kState);
         as.mov(kState, kFirstArg);
-        as.bind(both);
-        as.mov(gp(kArgRegs[0]), kState);
+        as.mov(gp(kArgRegs[0]), kFirstArg);
         as.call(entry);
         shared.stack.pop(kState);
         as.ret();
-        begin("ebpfvm_enter_run");
-        as.bind(entries.run);
-        shared.stack.push(kState);
-        as.mov(kState, state_field(offsets::kCtx));
-        as.jmp(both);
-        break;
-    }
+        return;
     }
 }
 
@@ -1198,8 +1291,9 @@ void emit_run_entries(Shared& shared, Anchor anchor, Entries& entries) {
 
 Entries emit(std::span<Function> functions, std::span<const Allocation> allocations,
              asmjit::CodeHolder& holder, const Cpu& cpu, const CodeMemory* memory,
-             const std::function<void(std::size_t)>& note, CodeMap* map) {
+             const std::function<void(std::size_t)>& note, CodeMap* map, Jumps jumps) {
     x86::Assembler as(&holder);
+    as.addEncodingOptions(asmjit::EncodingOptions::kOptimizedAlign);
     const exec::Code& code = *functions.front().code;
     Entries entries;
     entries.subprogs.resize(code.subprogs.size());
@@ -1211,7 +1305,7 @@ Entries emit(std::span<Function> functions, std::span<const Allocation> allocati
                   .cpu = cpu,
                   .memory = memory,
                   .subprogs = entries.subprogs,
-                  .leave = as.newLabel()};
+                  .guesses = jumps == Jumps::Guessed};
     shared.has_tail_calls = std::ranges::any_of(
         code.slots, [](const exec::Slot& slot) { return slot.op == exec::kOpTailCall; });
     shared.leaves_data = shared.has_tail_calls || has_data(code); // another program's, too
@@ -1229,6 +1323,7 @@ Entries emit(std::span<Function> functions, std::span<const Allocation> allocati
     if (map != nullptr) {
         map->end(std::uint32_t(as.offset()));
     }
+    entries.is_complete = shared.is_emitted;
     return entries;
 }
 

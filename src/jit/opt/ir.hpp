@@ -132,6 +132,7 @@ struct Function {
     const exec::Code* code = nullptr;
     std::uint32_t subprog = 0;
     Anchor anchor = Anchor::None;
+    bool aligns_loops = false;
     std::uint32_t frame_bytes = 0; ///< of BPF stack, its own and of what is inlined
     ValueId known_bits = 0;        ///< clean() knows Node::bits of all phis below
     Vec<Node> nodes{1};

@@ -41,6 +41,7 @@ void optimise(opt::Function& fn, const OptOptions& options) {
         opt::reassociate(fn);
     }
     opt::lower(fn);
+    fn.aligns_loops = options.has(Pass::Align);
 }
 
 std::optional<opt::Vec<opt::Function>> functions_of(const exec::Code& code,
@@ -57,14 +58,12 @@ std::optional<opt::Vec<opt::Function>> functions_of(const exec::Code& code,
     return functions;
 }
 
-opt::Entries emit_all(std::span<opt::Function> functions, asmjit::CodeHolder& holder,
-                      const Cpu& cpu, const CodeMemory* memory,
-                      const std::function<void(std::size_t)>& note, CodeMap* map) {
+opt::Vec<opt::Allocation> allocate_all(std::span<opt::Function> functions, const Cpu& cpu) {
     opt::Vec<opt::Allocation> allocations;
     for (opt::Function& fn : functions) {
         allocations.push_back(opt::allocate(fn, cpu));
     }
-    return opt::emit(functions, allocations, holder, cpu, memory, note, map);
+    return allocations;
 }
 
 } // namespace
@@ -76,10 +75,16 @@ Expected<bool> compile_optimised(exec::Code& code, const std::shared_ptr<CodeMem
     if (!functions) {
         return false;
     }
-    Assembling assembling(*memory);
-    const opt::Entries entries =
-        emit_all(*functions, assembling.holder(), cpu, memory.get(), nullptr, assembling.map());
-    TRY(assembling.install(code, memory, entries.subprogs, entries.run, entries.leaf));
+    const auto allocations = allocate_all(*functions, cpu);
+    for (const opt::Jumps jumps : {opt::Jumps::Guessed, opt::Jumps::Far}) {
+        Assembling assembling(*memory);
+        const opt::Entries entries = opt::emit(*functions, allocations, assembling.holder(), cpu,
+                                               memory.get(), nullptr, assembling.map(), jumps);
+        if (entries.is_complete || jumps == opt::Jumps::Far) {
+            TRY(assembling.install(code, memory, entries.subprogs, entries.run, entries.leaf));
+            break;
+        }
+    }
     return true;
 }
 
@@ -91,9 +96,9 @@ Expected<std::vector<SlotCode>> list_optimised(const exec::Code& code, const Opt
         return list_baseline(code, cpu);
     }
     Listing listing;
-    (void)emit_all(
-        *functions, listing.holder(), cpu, nullptr, [&](std::size_t slot) { listing.note(slot); },
-        nullptr);
+    (void)opt::emit(
+        *functions, allocate_all(*functions, cpu), listing.holder(), cpu, nullptr,
+        [&](std::size_t slot) { listing.note(slot); }, nullptr, opt::Jumps::Far);
     return listing.take();
 }
 
