@@ -55,6 +55,15 @@ unsigned native_get_prandom_u32() {
     return state;
 }
 
+long native_loop(unsigned turns, void* callback, void* ctx, unsigned long long /*flags*/) {
+    for (unsigned i = 0; i < turns; ++i) {
+        if (reinterpret_cast<long (*)(unsigned, void*)>(callback)(i, ctx) != 0) {
+            return i + 1;
+        }
+    }
+    return turns;
+}
+
 long long native_csum_diff(const unsigned* from, unsigned from_size, const unsigned* to,
                            unsigned to_size, unsigned seed) {
     std::uint64_t sum = seed;

@@ -29,6 +29,7 @@
 #define bpf_map_delete_elem native_map_delete_elem
 #define bpf_get_prandom_u32 native_get_prandom_u32
 #define bpf_csum_diff native_csum_diff
+#define bpf_loop native_loop
 #endif
 
 typedef __u8 u8;

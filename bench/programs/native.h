@@ -21,5 +21,6 @@ long native_map_update_elem(struct native_map* map, const void* key, const void*
                             unsigned long long flags);
 long native_map_delete_elem(struct native_map* map, const void* key);
 unsigned native_get_prandom_u32(void);
+long native_loop(unsigned turns, void* callback, void* ctx, unsigned long long flags);
 long long native_csum_diff(const unsigned* from, unsigned from_size, const unsigned* to,
                            unsigned to_size, unsigned seed);

@@ -80,6 +80,8 @@ static long (*const bpf_ringbuf_output)(void* ringbuf, const void* data, __u64 s
 static void* (*const bpf_ringbuf_reserve)(void* ringbuf, __u64 size, __u64 flags) = (void*)131;
 static void (*const bpf_ringbuf_submit)(void* record, __u64 flags) = (void*)132;
 static void (*const bpf_ringbuf_discard)(void* record, __u64 flags) = (void*)133;
+/// Calls `callback(turn, ctx)` until it returns 1, `turns` times at most; returns how often it did.
+static long (*const bpf_loop)(__u32 turns, void* callback, void* ctx, __u64 flags) = (void*)181;
 
 /// printf-like tracing with at most three arguments; the format ends up in .rodata.
 #define bpf_printk(fmt, ...)                                                                       \

@@ -157,8 +157,9 @@ struct Helper {
     CallUse use = CallUse::Any;
 };
 
-/// The helper that ends in a tail call is part of the engines; its row has no function.
+/// Helpers that are part of the engines, and may have no function: those that call programs.
 inline constexpr std::uint32_t kTailCallId = 12;
+inline constexpr std::uint32_t kLoopId = 181;
 
 namespace detail {
 template <class F>

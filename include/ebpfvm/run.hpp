@@ -114,8 +114,8 @@ struct InsnView {
 
 struct RunResult {
     std::uint64_t r0 = 0;
-    /// lddw counts once; helpers' own work does not count. 0 if the engine does not count: machine
-    /// code of verified programs.
+    /// lddw counts once; helpers' own work does not count, but 6 insns for each turn of bpf_loop. 0
+    /// if the engine does not count: machine code of verified programs.
     std::uint64_t insns_executed = 0;
     std::shared_ptr<const Fault> fault{}; ///< why the run was stopped, or null; r0 is 0 if set
 };

@@ -40,8 +40,8 @@ inline constexpr unsigned kSlotRegCount = kRegCount + 2;
 
 inline constexpr std::uint64_t kStackSize = 512; ///< bytes per frame
 
-/// One insn. There are as many slots as in the program, so positions and jump distances are its
-/// own.
+/// One insn. Slots begin with those of the program, so positions and jump distances are its own;
+/// behind them are subprograms of ours.
 struct Slot {
     std::uint8_t op = 0;
     std::uint8_t dst = 0;
@@ -117,7 +117,9 @@ struct Code {
     std::vector<Slot> slots;
     std::vector<std::uint32_t> subprogs; ///< first slots, ascending: where calls may go
     std::vector<std::uint32_t> stacks;   ///< by subprogram: bytes below r10 that it may touch
-    std::deque<Helper> helpers;          ///< those it calls by number or name; slots point into it
+    /// Slots that call bpf_loop(), ascending: each calls a copy of kLoopCall, in the same order.
+    std::vector<std::uint32_t> loop_calls;
+    std::deque<Helper> helpers; ///< those it calls by number or name; slots point into it
     std::map<std::uint32_t, Helper> callx_helpers; ///< those callx can reach; empty without callx
     std::vector<std::shared_ptr<Map>> maps;        ///< those it refers to (core references)
     std::vector<MapRegion> map_regions;            ///< ascending
@@ -138,6 +140,8 @@ struct Code {
     std::uint64_t (*native_leaf)(void* ctx) = nullptr;
     std::shared_ptr<const void> native_owner{};
 
+    /// The insn of the program that a slot belongs to.
+    [[nodiscard]] std::size_t insn_of(std::size_t slot) const;
     /// What a load of 1, 2, 4 or 8 bytes at `address` gets, if it can be nothing else.
     [[nodiscard]] std::optional<std::uint64_t> frozen_bytes(std::uint64_t address,
                                                             unsigned size) const;

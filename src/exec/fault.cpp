@@ -30,7 +30,7 @@ FaultPtr ctx_fault(const RunState& state, const Slot* slot, std::uint64_t addres
 FaultPtr make_fault(const RunState& state, const Slot* slot, FaultKind kind,
                     std::string_view reason, MemoryClass memory_class) {
     const Program& program = state.code->program;
-    const auto insn = std::size_t(slot - state.code->slots.data());
+    const std::size_t insn = state.code->insn_of(std::size_t(slot - state.code->slots.data()));
     auto fault = std::make_shared<Fault>(
         Fault{.kind = kind,
               .memory_class = memory_class,

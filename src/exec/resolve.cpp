@@ -1,5 +1,6 @@
 // From a program to slots: decode, then resolve maps, helpers, functions and variables.
 #include "exec/code.hpp"
+#include "exec/loop_call.hpp"
 #include "exec/rewrite.hpp"
 #include "isa/decode.hpp"
 #include "isa/disasm.hpp"
@@ -35,13 +36,25 @@ class Resolver {
         }
         code_->subprogs = decoded.subprogs;
         code_->stacks.assign(decoded.subprogs.size(), kStackSize);
-        code_->slots.resize(decoded.insns.size()); // final: function addresses point into it
+        const auto is_dead = [verified](std::size_t insn) {
+            return verified != nullptr && !verified->ways(insn).is_reached;
+        };
         for (std::size_t i = 0; i < decoded.insns.size(); i += decoded.insns[i].slots) {
-            if (verified != nullptr && !verified->ways(i).is_reached) {
+            if (is_loop_call(decoded.insns[i]) && !is_dead(i)) {
+                code_->loop_calls.push_back(std::uint32_t(i));
+            }
+        }
+        // Final: function addresses point into it.
+        code_->slots.resize(decoded.insns.size() + code_->loop_calls.size() * kLoopCall.size());
+        for (std::size_t i = 0; i < decoded.insns.size(); i += decoded.insns[i].slots) {
+            if (is_dead(i)) {
                 code_->slots[i] = kNothing;
-            } else {
+            } else if (!is_loop_call(decoded.insns[i])) {
                 TRY(translate(decoded.insns[i], i));
             }
+        }
+        for (std::size_t i = 0; i < code_->loop_calls.size(); ++i) {
+            add_loop(code_->loop_calls[i], decoded.insns.size() + i * kLoopCall.size());
         }
         std::ranges::sort(code_->map_regions, {}, &MapRegion::begin);
         if (verified != nullptr) {
@@ -162,6 +175,22 @@ class Resolver {
         return {};
     }
 
+    [[nodiscard]] bool is_loop_call(const Decoded& insn) const {
+        if (insn.op != Op::CallHelper || std::uint32_t(insn.imm) != kLoopId) {
+            return false;
+        }
+        const Helper* helper = bindings_.helpers->find(kLoopId);
+        return helper != nullptr && helper->fn == nullptr;
+    }
+
+    void add_loop(std::uint32_t call, std::size_t first) {
+        std::ranges::copy(kLoopCall, code_->slots.begin() + std::ptrdiff_t(first));
+        code_->slots[call] = {.op = std::uint8_t(Op::CallLocal),
+                              .off = std::int32_t(first - call - 1)};
+        code_->subprogs.push_back(std::uint32_t(first));
+        code_->stacks.push_back(0);
+    }
+
     Expected<void> translate_helper(const Decoded& insn, std::size_t index, Slot& slot) {
         const auto id = std::uint32_t(insn.imm);
         const Helper* helper = bindings_.helpers->find(id);
@@ -267,6 +296,11 @@ class Resolver {
 };
 
 } // namespace
+
+std::size_t Code::insn_of(std::size_t slot) const {
+    const std::size_t insns = program.insns.size();
+    return slot < insns ? slot : loop_calls[(slot - insns) / kLoopCall.size()];
+}
 
 std::optional<std::uint64_t> Code::frozen_bytes(std::uint64_t address, unsigned size) const {
     for (const Region& region : frozen) {

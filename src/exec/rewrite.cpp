@@ -2,6 +2,7 @@
 // runs programs both ways.
 #include "exec/rewrite.hpp"
 
+#include "exec/loop_call.hpp"
 #include "isa/disasm.hpp"
 #include "maps/array_map.hpp"
 #include "maps/hash_map.hpp"
@@ -38,9 +39,9 @@ class Rewriter {
     Expected<void> run() {
         code_.is_verified = true;
         code_.clears_stack = program_.may_read_unwritten_stack();
-        std::ranges::transform(code_.subprogs, code_.stacks.begin(),
+        std::ranges::transform(insns_.subprogs, code_.stacks.begin(),
                                [this](std::uint32_t first) { return stack_of(first); });
-        for (at_ = 0; at_ < code_.slots.size(); at_ += insn().slots) {
+        for (at_ = 0; at_ < insns_.insns.size(); at_ += insn().slots) {
             if (program_.ways(at_).is_reached) {
                 TRY(rewrite());
             }
@@ -64,6 +65,10 @@ class Rewriter {
             decide_jump();
             return {};
         case Shape::CallHelper:
+            if (Op(slot().op) == Op::CallLocal) {
+                name_callback();
+                return {};
+            }
             name_ctx_args();
             TRY(check_prototype());
             inline_lookup();
@@ -72,8 +77,7 @@ class Rewriter {
             name_ctx_args();
             return {};
         case Shape::CallLocal:
-            slot().imm =
-                !code_.clears_stack ? 0 : stack_of(std::size_t(isa::target_of(insn(), at_)));
+            slot().imm = cleared_by_call(std::size_t(isa::target_of(insn(), at_)));
             return {};
         default: // no other insn depends on the context or on frames
             return {};
@@ -86,6 +90,20 @@ class Rewriter {
                                                     &prog::VerifiedProgram::SubprogStack::first);
         return found != stacks.end() && found->first == first ? found->bytes
                                                               : std::uint32_t(kStackSize);
+    }
+
+    [[nodiscard]] std::uint32_t cleared_by_call(std::size_t first) const {
+        return code_.clears_stack ? stack_of(first) : 0;
+    }
+
+    // A loop of one callback calls that without a look at r2.
+    void name_callback() {
+        if (const auto callback = program_.callback(at_)) {
+            const std::size_t call = at_ + 1 + std::size_t(slot().off) + kLoopCallback;
+            code_.slots[call] = {.op = std::uint8_t(Op::CallLocal),
+                                 .off = std::int32_t(*callback) - std::int32_t(call + 1),
+                                 .imm = cleared_by_call(*callback)};
+        }
     }
 
     // Where it goes one way only, there is nothing to compare.

@@ -158,7 +158,7 @@ Expected<void> check_has_function(const Helper& helper) {
 
 Expected<void> HelperTable::add(std::uint32_t id, Helper helper) {
     TRY(check_helper(helper));
-    if (id != kTailCallId) {
+    if (id != kTailCallId && id != kLoopId) {
         TRY(check_has_function(helper));
     }
     by_id_.insert_or_assign(id, std::move(helper));

@@ -22,12 +22,29 @@ using OperandOf = std::conditional_t<kClass == 7, std::uint64_t, std::uint32_t>;
 template <class Operation>
 inline constexpr bool kOldValueInR0 = std::is_same_v<Operation, semantics::Cmpxchg>;
 
+bool is_in_program(const Code& code, const Slot* pc) {
+    return std::size_t(pc - code.slots.data()) < code.program.insns.size();
+}
+
+// What is behind the program is not to be seen.
 void watch(const RunState& state, const RunInput& input, const Slot* pc, const std::uint64_t* r) {
+    if (!is_in_program(*state.code, pc)) {
+        return;
+    }
+    const auto frames = std::span(state.frames).first(state.depth);
+    const auto depth = std::ranges::count_if(
+        frames, [](const Frame& frame) { return is_in_program(*frame.code, frame.return_to); });
     const InsnView view{.program = state.code->program,
                         .insn = std::size_t(pc - state.code->slots.data()),
-                        .depth = state.depth,
+                        .depth = unsigned(depth),
                         .regs = std::span<const std::uint64_t, kRegCount>(r, kRegCount)};
     (*input.watch)(view);
+}
+
+// The verifier has counted frames, but not those of kLoopCall.
+template <Mode kMode>
+unsigned max_depth(const RunState& state) {
+    return kMode.checks ? kMaxFrames + state.tail_calls : kMaxDepth;
 }
 
 template <Mode kMode>
@@ -251,11 +268,11 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
         callee = pc + 1 + pc->off;
         clear_bytes = std::uint64_t(pc->imm);
     enter_frame:
-        if (state.depth + 1 >= kMaxFrames + state.tail_calls) [[unlikely]] {
+        if (state.depth + 1 >= max_depth<kMode>(state)) [[unlikely]] {
             result.fault =
                 make_fault(state, pc, FaultKind::CallDepth,
                            fmt::format("call would open frame {}, at most {} are allowed",
-                                       state.depth + 2, kMaxFrames + state.tail_calls));
+                                       state.depth + 2, max_depth<kMode>(state)));
             goto faulted;
         }
         state.frames[state.depth] = {state.code, pc + 1, {r[6], r[7], r[8], r[9]}, may_goto_left};

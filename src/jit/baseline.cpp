@@ -548,7 +548,7 @@ void Emitter::begin_subprog(std::size_t index) {
     described_.resize(index + 1);
     described_[index] = map_->functions().size();
     map_->begin(here(), function_name(code_.program, code_.subprogs[index]));
-    map_->place(here(), code_.subprogs[index]);
+    map_->place(here(), code_.insn_of(code_.subprogs[index]));
 }
 
 // Rare code is in the order of the subprograms that it belongs to.
@@ -563,7 +563,7 @@ void Emitter::begin_cold(const Rare& rare) {
         map_->begin_cold(here(), described_[index]);
         cold_subprog_ = index;
     }
-    map_->place(here(), slot);
+    map_->place(here(), code_.insn_of(slot));
 }
 
 void Emitter::begin_body() {
@@ -574,7 +574,7 @@ void Emitter::begin_body() {
 
 void Emitter::place(std::size_t slot) {
     if (map_ != nullptr) {
-        map_->place(here(), slot);
+        map_->place(here(), code_.insn_of(slot));
     }
 }
 

@@ -22,6 +22,13 @@ struct Ways {
     bool jumps = false;
 };
 
+/// What a helper may call.
+struct Callback {
+    std::uint32_t call = 0;  ///< slot of the helper's call
+    std::uint32_t first = 0; ///< slot of the callback's first insn
+    bool operator==(const Callback&) const = default;
+};
+
 /// A program that the verifier has accepted, for the maps of its object and the functions and types
 /// of its options. Only the verifier makes one; engines run nothing else unchecked.
 class VerifiedProgram {
@@ -41,6 +48,17 @@ class VerifiedProgram {
     [[nodiscard]] std::optional<std::uint32_t> call_map(std::size_t slot) const {
         return call_map_[slot];
     }
+    /// The first slot of the callback that the helper called in this slot always gets; nothing if
+    /// it gets several.
+    [[nodiscard]] std::optional<std::uint32_t> callback(std::size_t slot) const {
+        std::optional<std::uint32_t> found;
+        for (const Callback& each : callbacks_) {
+            if (each.call == slot && std::exchange(found, each.first)) {
+                return std::nullopt;
+            }
+        }
+        return found;
+    }
     /// Ascending by first slot.
     [[nodiscard]] const std::vector<SubprogStack>& stacks() const { return stacks_; }
     /// May it read stack that it never wrote, and so has to be cleared?
@@ -50,15 +68,17 @@ class VerifiedProgram {
     friend class verifier::Seal;
     VerifiedProgram(const Program& program, std::vector<Ways> ways, std::vector<bool> accesses_ctx,
                     std::vector<std::optional<std::uint32_t>> call_map,
-                    std::vector<SubprogStack> stacks, bool may_read_unwritten_stack)
+                    std::vector<Callback> callbacks, std::vector<SubprogStack> stacks,
+                    bool may_read_unwritten_stack)
         : program_(program), ways_(std::move(ways)), accesses_ctx_(std::move(accesses_ctx)),
-          call_map_(std::move(call_map)), stacks_(std::move(stacks)),
-          may_read_unwritten_stack_(may_read_unwritten_stack) {}
+          call_map_(std::move(call_map)), callbacks_(std::move(callbacks)),
+          stacks_(std::move(stacks)), may_read_unwritten_stack_(may_read_unwritten_stack) {}
 
     Program program_;
     std::vector<Ways> ways_;
     std::vector<bool> accesses_ctx_;
     std::vector<std::optional<std::uint32_t>> call_map_;
+    std::vector<Callback> callbacks_;
     std::vector<SubprogStack> stacks_;
     bool may_read_unwritten_stack_;
 };

@@ -46,7 +46,7 @@ class Env {
         : code(program), options(verifier_options), path(program, memory),
           ways(program.steps.size(), prog::Ways{}, &memory),
           accessed(program.steps.size(), RegType::NotInit, &memory),
-          call_map(program.steps.size(), kNoMap, &memory),
+          call_map(program.steps.size(), kNoMap, &memory), callbacks(&memory),
           called(program.subprogs.size(), false, &memory),
           stack_depth(program.subprogs.size(), 0, &memory) {}
     Env(const Env&) = delete;
@@ -101,6 +101,7 @@ class Env {
     static constexpr std::uint32_t kNoMap = ~std::uint32_t{0};
     static constexpr std::uint32_t kManyMaps = ~std::uint32_t{1};
     std::pmr::vector<std::uint32_t> call_map{};
+    std::pmr::vector<prog::Callback> callbacks{};  ///< each once
     std::pmr::vector<bool> called{};               ///< global functions, by subprogram
     std::pmr::vector<std::uint32_t> stack_depth{}; ///< bytes used so far, by subprogram
     std::uint32_t at = 0;                          ///< slot of the current insn

@@ -6,6 +6,8 @@
 #include "verifier/jmp.hpp"
 #include "verifier/mem.hpp"
 
+#include <algorithm>
+
 namespace ebpfvm::verifier {
 
 using isa::Shape;
@@ -171,6 +173,7 @@ bool Stepper::call_helper(State& state, const Step& step) {
         if (!check_callback(env_, state, meta)) {
             return false;
         }
+        note_callback({env_.at, meta.callback});
         if (may_call_back(env_, state, meta)) {
             State entered = state;
             enter_callback(env_, entered, meta);
@@ -183,6 +186,13 @@ bool Stepper::call_helper(State& state, const Step& step) {
     }
     transfer_helper(env_, state, meta);
     return true;
+}
+
+void Stepper::note_callback(const prog::Callback& callback) {
+    if (judging_ == Judging::On &&
+        std::ranges::find(env_.callbacks, callback) == env_.callbacks.end()) {
+        env_.callbacks.push_back(callback);
+    }
 }
 
 // The program that a tail call runs returns in the place of the function that made the call.

@@ -34,6 +34,7 @@ class Stepper {
     [[nodiscard]] bool jump(State& state, const Step& step);
     [[nodiscard]] bool call(State& state, const Step& step);
     [[nodiscard]] bool call_helper(State& state, const Step& step);
+    void note_callback(const prog::Callback& callback);
     [[nodiscard]] bool tail_call(const State& state);
     [[nodiscard]] bool packet_load(State& state, const Step& step);
     [[nodiscard]] bool leave(State& state);

@@ -34,9 +34,15 @@ class Seal {
         for (std::size_t i = 0; i < env.code.subprogs.size(); ++i) {
             stacks.push_back({env.code.subprogs[i].first, round_up(env.stack_depth[i], 8U)});
         }
-        return {*env.code.program,       {env.ways.begin(), env.ways.end()},
-                std::move(accesses_ctx), std::move(call_map),
-                std::move(stacks),       env.options.allow_uninit_stack};
+        std::vector<prog::Ways> ways(env.ways.begin(), env.ways.end());
+        std::vector<prog::Callback> callbacks(env.callbacks.begin(), env.callbacks.end());
+        return {*env.code.program,
+                std::move(ways),
+                std::move(accesses_ctx),
+                std::move(call_map),
+                std::move(callbacks),
+                std::move(stacks),
+                env.options.allow_uninit_stack};
     }
 };
 

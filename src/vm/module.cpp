@@ -46,10 +46,11 @@ RunResult refused(const Program& program, std::string reason) {
     return result;
 }
 
-std::vector<ListedInsn> in_lines(std::span<const jit::SlotCode> listing) {
+std::vector<ListedInsn> in_lines(const exec::Code& code, std::span<const jit::SlotCode> listing) {
     std::vector<ListedInsn> result;
     for (const jit::SlotCode& part : listing) {
-        ListedInsn insn{part.slot, {}};
+        const bool is_slot = part.slot < code.slots.size();
+        ListedInsn insn{is_slot ? std::uint32_t(code.insn_of(part.slot)) : part.slot, {}};
         std::istringstream lines(part.text);
         for (std::string line; std::getline(lines, line);) {
             insn.lines.push_back(std::move(line));
@@ -159,7 +160,7 @@ Expected<std::vector<ListedInsn>> Executable::jited() const {
                engine() == Engine::Jit
                    ? jit::list_optimised(*program_->code, {program_->without_passes})
                    : jit::list_baseline(*program_->code));
-    return in_lines(listing);
+    return in_lines(*program_->code, listing);
 }
 
 Expected<std::vector<ListedInsn>> Executable::ir() const {
@@ -167,7 +168,7 @@ Expected<std::vector<ListedInsn>> Executable::ir() const {
         return fail(Errc::Unsupported, "program \"{}\" is not run by the optimising compiler",
                     program().name);
     }
-    return in_lines(jit::list_ir(*program_->code, {program_->without_passes}));
+    return in_lines(*program_->code, jit::list_ir(*program_->code, {program_->without_passes}));
 }
 
 RunResult Executable::run_xdp(XdpCtx& ctx, const RunOptions& options) const {

@@ -43,6 +43,23 @@ TEST(Dump, JitedShowsMachineCodeInsnByInsn) {
     EXPECT_CONTAINS(output.out, "behind the program\n");
 }
 
+TEST(Dump, IrShowsTheCallbackOfALoopInTheLoop) {
+    if (EBPFVM_HAS_JIT == 0) {
+        GTEST_SKIP() << "no JIT in this build";
+    }
+    const TempDir dir;
+    const auto program = dir.file(
+        "loop.bin", bytecode("r1 = 100\n*(u64 *)(r10 -8) = 0\nr2 = func(add) ll\nr3 = r10\n"
+                             "r3 += -8\nr4 = 0\ncall 181\nr0 = *(u64 *)(r10 -8)\nr0 &= 1\nexit\n"
+                             "add: r3 = *(u64 *)(r2 +0)\nr3 ^= r1\n*(u64 *)(r2 +0) = r3\n"
+                             "r0 = 0\nexit\n"));
+    const std::string ir = ebpfvm_command({"dump", "ir", program, "--type", "xdp"}).out;
+    EXPECT_CONTAINS(ir, "in 1 loop");
+    EXPECT_CONTAINS(ir, " < 100 ");
+    EXPECT_EQ(ir.find("= call"), std::string::npos) << ir;
+    EXPECT_EQ(ir.find("store"), std::string::npos) << ir;
+}
+
 TEST(Dump, BlindedConstantsAreNotShown) {
     if (!EBPFVM_HAS_JIT) {
         GTEST_SKIP() << "no JIT in this build";

@@ -15,6 +15,7 @@
 #include <fstream>
 #include <linux/bpf.h>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -186,6 +187,72 @@ struct TestRun {
     }
 };
 
+/// Type information that the kernel wants of programs with callbacks: each subprogram is a static
+/// function.
+class FuncBtf {
+  public:
+    /// Loads nothing if there is no callback.
+    explicit FuncBtf(std::span<const Insn> insns) {
+        constexpr std::uint8_t kLddw = 0x18;
+        constexpr std::uint8_t kCall = 0x85;
+        std::set<std::uint32_t> firsts{0};
+        bool has_callback = false;
+        for (std::size_t i = 0; i < insns.size(); ++i) {
+            const Insn& insn = insns[i];
+            const bool is_func = insn.code == kLddw && insn.src == BPF_PSEUDO_FUNC;
+            if (is_func || (insn.code == kCall && insn.src == BPF_PSEUDO_CALL)) {
+                firsts.insert(std::uint32_t(std::int64_t(i) + 1 + insn.imm));
+            }
+            has_callback |= is_func;
+            i += insn.code == kLddw ? 1 : 0;
+        }
+        if (has_callback) {
+            load();
+            for (const std::uint32_t first : firsts) {
+                infos_.push_back({first, kFunc});
+            }
+        }
+    }
+
+    /// For BPF_PROG_LOAD; must outlive the call.
+    void describe(bpf_attr& attr) const {
+        if (!infos_.empty()) {
+            attr.prog_btf_fd = std::uint32_t(fd_.get());
+            attr.func_info = address_of(infos_.data());
+            attr.func_info_rec_size = sizeof(Info);
+            attr.func_info_cnt = std::uint32_t(infos_.size());
+        }
+    }
+
+  private:
+    struct Info {
+        std::uint32_t first;
+        std::uint32_t type;
+    };
+    static constexpr std::uint32_t kFunc = 3;
+
+    void load() {
+        static constexpr char kStrings[] = "\0int\0f";
+        static constexpr std::uint32_t kTypes[] = {
+            1, 1U << 24,  4, 1U << 24 | 32, // 1: int, signed, 32 bits
+            0, 13U << 24, 1,                // 2: int (void)
+            5, 12U << 24, 2,                // 3: static f
+        };
+        std::vector<std::uint32_t> header{0x0001'eb9f,     24, 0, sizeof(kTypes), sizeof(kTypes),
+                                          sizeof(kStrings)};
+        std::string bytes(reinterpret_cast<const char*>(header.data()), header.size() * 4);
+        bytes.append(reinterpret_cast<const char*>(kTypes), sizeof(kTypes));
+        bytes.append(kStrings, sizeof(kStrings));
+        bpf_attr attr = zeroed_attr();
+        attr.btf = address_of(bytes.data());
+        attr.btf_size = std::uint32_t(bytes.size());
+        fd_ = Fd(bpf(BPF_BTF_LOAD, attr));
+    }
+
+    std::vector<Info> infos_;
+    Fd fd_;
+};
+
 /// A verified program in the kernel.
 class KernelProg {
   public:
@@ -199,6 +266,8 @@ class KernelProg {
         attr.insns = address_of(spec.insns.data());
         attr.license = address_of(license.c_str());
         copy_name(spec.name, attr.prog_name);
+        const FuncBtf btf(spec.insns);
+        btf.describe(attr);
         std::array<char, 512> statistics{};
         if (spec.statistics != nullptr) {
             constexpr std::uint32_t kBpfLogStats = 4;

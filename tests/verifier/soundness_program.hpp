@@ -49,6 +49,7 @@ class SoundnessGenerator {
             is_entry_ = false;
             function("fa", Kind::Value);
             function("fb", Kind::Stack);
+            callback("fc");
         }
         return std::move(program_);
     }
@@ -92,6 +93,20 @@ class SoundnessGenerator {
         block(2 + below(6), 1);
         const unsigned r = number();
         emit("r0 = r{}", r);
+        emit("exit");
+        finish(out_);
+    }
+
+    // What bpf_loop() calls.
+    void callback(const std::string& name) {
+        kinds_.fill(Kind::None);
+        kinds_[1] = Kind::Number;
+        kinds_[2] = Kind::Stack;
+        place(name);
+        out_ = name + "_out";
+        block(2 + below(6), 1);
+        emit("r0 = r{}", number());
+        emit("r0 &= 1");
         emit("exit");
         finish(out_);
     }
@@ -528,6 +543,9 @@ class SoundnessGenerator {
         if (!has_functions_ || !is_entry_) {
             return arithmetic();
         }
+        if (chance(30)) {
+            return call_loop();
+        }
         const bool on_stack = chance(50);
         emit("r1 = r{}", number());
         kinds_[1] = Kind::Number;
@@ -539,6 +557,18 @@ class SoundnessGenerator {
             emit("r3 = map_value(0, 0) ll");
         }
         emit("call {}", on_stack ? "fb" : "fa");
+        call_clobbers();
+        kinds_[0] = Kind::Number;
+    }
+
+    void call_loop() {
+        const unsigned turns = chance(50) ? bounded(15) : number();
+        emit("r1 = r{}", turns);
+        emit("r2 = func(fc) ll");
+        emit("r3 = r10");
+        emit("r3 += -112");
+        emit("r4 = {}", chance(90) ? 0 : small());
+        emit("call 181");
         call_clobbers();
         kinds_[0] = Kind::Number;
     }

@@ -378,6 +378,37 @@ TEST_P(Verified, NeedsNothingThatOnlyDeadCodeCalls) {
     EXPECT_EQ(load(vm, object, ExecMode::Verified, choice()).run(ctx).r0, 4U);
 }
 
+// Each calls the next one twice; the last one multiplies by 3.
+TEST_P(Verified, LoopsInLoopsInEightFrames) {
+    std::string text =
+        "r6 = *(u32 *)(r1 +12)\nr6 *= r6\nr2 = r10\nr2 += -8\n*(u64 *)(r2 +0) = r6\n";
+    for (unsigned i = 0; i < 7; ++i) {
+        text += fmt::format("{}r1 = 2\nr3 = r2\nr2 = func(f{}) ll\nr4 = 0\ncall 181\n",
+                            i == 0 ? "" : fmt::format("f{}: ", i), i + 1);
+        text += i == 0 ? "r0 = *(u64 *)(r10 -8)\nexit\n" : "r0 = 0\nexit\n";
+    }
+    text += "f7: r1 = *(u64 *)(r2 +0)\nr1 *= 3\n*(u64 *)(r2 +0) = r1\nr0 = 0\nexit\n";
+    Vm vm({.cpus = 1});
+    PacketBuffer buffer;
+    XdpCtx ctx = xdp_of(buffer);
+    std::uint64_t expected = std::uint64_t{ctx.ingress_ifindex} * ctx.ingress_ifindex;
+    for (unsigned turn = 0; turn < 128; ++turn) {
+        expected *= 3;
+    }
+    const Executable program =
+        load(vm, object_of(text, ProgType::Xdp), ExecMode::Verified, choice());
+    EXPECT_EQ(program.run(ctx).r0, expected);
+    unsigned depth = 0;
+    bool is_in_program = true;
+    const std::function<void(const InsnView&)> watch = [&](const InsnView& view) {
+        depth = std::max(depth, view.depth);
+        is_in_program &= view.insn < view.program.insns.size();
+    };
+    EXPECT_EQ(program.run(ctx, {.watch = &watch}).r0, expected);
+    EXPECT_EQ(depth, 7U);
+    EXPECT_TRUE(is_in_program);
+}
+
 // A host whose struct has other sizes than what programs see.
 struct HostCtx {
     std::uint8_t small = 0xf1;

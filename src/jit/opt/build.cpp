@@ -168,9 +168,6 @@ struct ProgramShape {
         case Shape::AddrSpaceCast:
             is_supported = false;
             return;
-        case Shape::Lddw:
-            is_supported &= Op(slot.op) != Op::LddwFunc;
-            return;
         default:
             return;
         }
@@ -568,13 +565,9 @@ class Builder : Writer {
     }
 
     bool may_goto(const Instance& in, const SlotBlock& block) {
-        const ValueId left = regs_[kCounter];
-        Node next; // stays 0 once it is
-        next.kind = Kind::Select;
-        next.width = Width::W32;
-        next.args = {left, constant(0), left, emit(Kind::Add, Width::W32, left, constant(-1))};
-        regs_[kCounter] = append(next);
-        branch(Cond::Eq, Width::W32, left, constant(0), in.first[block.succs.front()],
+        ValueId& left = regs_[kCounter]; // 64 bits: once below 0 it stays there
+        left = emit(Kind::Add, Width::W64, left, constant(-1));
+        branch(Cond::Slt, Width::W64, left, constant(0), in.first[block.succs.front()],
                in.first[block.succs.back()]);
         return true;
     }

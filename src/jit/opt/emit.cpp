@@ -86,7 +86,7 @@ class FunctionEmitter {
         const std::size_t described = map_ != nullptr ? map_->functions().size() : 0;
         if (map_ != nullptr) {
             map_->begin(here(), function_name(fn_.code->program, fn_.code->subprogs[fn_.subprog]));
-            map_->place(here(), fn_.code->subprogs[fn_.subprog]);
+            map_->place(here(), fn_.code->insn_of(fn_.code->subprogs[fn_.subprog]));
         }
         prologue();
         guess_places();
@@ -553,7 +553,7 @@ class FunctionEmitter {
             note_(node.slot);
         }
         if (map_ != nullptr) {
-            map_->place(here(), node.slot);
+            map_->place(here(), fn_.code->insn_of(node.slot));
         }
     }
 
