@@ -276,6 +276,45 @@ TEST(Optimising, WhatRarelyChangesInALoopStaysOnTheStackIfThereIsMuchOfIt) {
     }
 }
 
+// Blocks that change slots of the stack, and jump to one another until r9 is 0.
+std::string slots_in_a_maze(std::mt19937_64& rng) {
+    constexpr int kBlocks = 12;
+    constexpr int kSlots = 3;
+    const auto slot = [&] { return 8 * (1 + int(rng() % kSlots)); };
+    std::string text = "r9 = 40\nr0 = 0\nr2 = *(u64 *)(r1 +0)\n";
+    for (int i = 1; i <= kSlots; ++i) {
+        text += fmt::format("*(u64 *)(r10 -{}) = {}\n", 8 * i, i);
+    }
+    for (int block = 0; block < kBlocks; ++block) {
+        text += fmt::format("block{}: r9 += -1\nif r9 == 0 goto out\n", block);
+        if (rng() % 2 == 0) {
+            text += fmt::format("r3 = *(u64 *)(r10 -{})\nr0 += r3\nr0 *= 3\n", slot());
+        }
+        if (rng() % 3 == 0) {
+            text += fmt::format("r3 = r0\nr3 ^= {}\n*(u64 *)(r10 -{}) = r3\n", block, slot());
+        }
+        if (rng() % 4 == 0) {
+            text += fmt::format("*(u64 *)(r10 -{}) = {}\n", slot(), block);
+        }
+        text += fmt::format("r2 *= 5\nr2 += {}\nr4 = r2\nr4 >>= 7\nif r4 & 1 goto block{}\n", block,
+                            rng() % kBlocks);
+    }
+    return text + "out: r2 = *(u64 *)(r10 -8)\nr0 += r2\nexit";
+}
+
+TEST(Optimising, SlotsKeepTheirValuesOnAnyWay) {
+    std::mt19937_64 rng(23);
+    for (int i = 0; i < 300; ++i) {
+        const std::string text = slots_in_a_maze(rng);
+        Optimised program(text);
+        EXPECT_EQ(count(program.ir(), "store"), 0U) << program.ir();
+        for (int run = 0; run < 4; ++run) {
+            const Buffer input = random_buffer(rng);
+            ASSERT_EQ(program.optimised(input), program.interpreted(input)) << text;
+        }
+    }
+}
+
 TEST(Optimising, ConstantsOfAddressesArePartOfTheAccess) {
     Optimised program("r0 = 0\nr2 = 0\nr3 = r1\nr3 += 5\nagain: r4 = r3\nr4 += r2\n"
                       "r5 = *(u8 *)(r4 +0)\nr0 += r5\nr2 += 1\nif r2 < 9 goto again\nexit");
