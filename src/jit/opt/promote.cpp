@@ -43,7 +43,11 @@ class Promoter {
         if (std::ssize(vars_) > kMaxInLoop && !fn_.headers.empty()) {
             leave_rare();
         }
-        if (!place_phis()) {
+        const Vec<std::uint8_t> is_read = find_read();
+        if (std::ranges::count(is_read, 0) == std::ssize(is_read)) {
+            return remove_stores();
+        }
+        if (!place_phis(is_read)) {
             return;
         }
         rewrite();
@@ -321,15 +325,23 @@ class Promoter {
         return is_read;
     }
 
+    void remove_stores() {
+        for (const ValueId id : places_) {
+            const Vars vars = vars_of(fn_[id]);
+            if (vars.begin != vars.end) {
+                fn_.remove(id);
+            }
+        }
+    }
+
     static constexpr std::size_t kFewPhis = 4096;
     static constexpr std::size_t kMaxPhisPerBlock = 8;
 
     // Where ways meet that may bring different values of a variable. False if that is too many
     // places to look at.
-    bool place_phis() {
+    bool place_phis(const Vec<std::uint8_t>& is_read) {
         first_phi_.assign(fn_.blocks.size(), 0);
         phis_.resize(1);
-        const Vec<std::uint8_t> is_read = find_read();
         Vec<std::pair<std::uint32_t, BlockId>> stores; // variable, block
         for (const ValueId id : places_) {
             const Vars vars = fn_[id].kind == Kind::Store ? vars_of(fn_[id]) : Vars{};

@@ -47,7 +47,7 @@ class SwitchFinder {
     static constexpr std::size_t kMaxTree = 2 * kMaxTable; // blocks
     // Ranges, for each node: what is below a root that is not worth a table is looked at again as
     // another root.
-    static constexpr std::size_t kEffort = 3;
+    static constexpr std::size_t kEffort = 1;
 
     // Part of `ranges_`: ascending, apart.
     struct Values {

@@ -45,7 +45,7 @@ class Unroller {
 
     bool run() {
         for (const BlockId block : fn_.layout) {
-            if (is_small_loop(block)) {
+            if (added_ < kMaxAdded && is_small_loop(block)) {
                 unroll(block);
             }
         }
@@ -93,10 +93,10 @@ class Unroller {
             (fn_[at].kind == Kind::Phi ? phis_ : body_).push_back(at);
         }
         const unsigned copies = copies_wanted();
-        added_ += std::size_t(copies - 1) * body_.size();
-        if (copies < 2 || added_ > kMaxAdded) {
+        if (copies < 2) {
             return;
         }
+        added_ += std::size_t(copies - 1) * body_.size();
         last_.resize(fn_.nodes.size() + 1, 0);
         for (const ValueId value : phis_) {
             last_[value] = value;
