@@ -145,6 +145,8 @@ class Allocator {
         for (const BlockId id : order_) {
             out_.block_begin[id] = at;
             for (ValueId node = fn_.blocks[id].first; node != 0; node = fn_[node].next) {
+                ++node_count_;
+                value_count_ += has_value(fn_[node].kind) ? 1 : 0;
                 if (fn_[node].kind == Kind::Phi) {
                     out_.positions[node] = out_.block_begin[id];
                 } else {
@@ -173,7 +175,7 @@ class Allocator {
     // there already is from further behind, and stays.
     void collect_uses() {
         values_.resize(fn_.nodes.size());
-        raw_.reserve(2 * fn_.nodes.size());
+        raw_.reserve(2 * node_count_);
         raw_.emplace_back();
         for (const BlockId block : std::views::reverse(order_)) {
             for (ValueId id = fn_.blocks[block].last; id != 0; id = fn_[id].prev) {
@@ -273,9 +275,9 @@ class Allocator {
     }
 
     void build_intervals() {
-        intervals_.reserve(fn_.nodes.size() + fn_.nodes.size() / 8);
-        ranges_.reserve(fn_.nodes.size());
-        uses_.reserve(raw_.size() + fn_.nodes.size()); // one more each: where it is made
+        intervals_.reserve(value_count_ + value_count_ / 8 + 1);
+        ranges_.reserve(value_count_);
+        uses_.reserve(raw_.size() + value_count_); // one more each: where it is made
         intervals_.push_back({});
         stamp_.assign(fn_.blocks.size(), 0);
         live_end_.assign(fn_.blocks.size(), 0);
@@ -921,6 +923,8 @@ class Allocator {
     const Cpu cpu_;
     Allocation out_{};
     Vec<BlockId> order_{}; // of positions; machine code has another one
+    std::size_t node_count_ = 0;
+    std::size_t value_count_ = 0;
     Vec<Fixed> fixed_{};
     Vec<Value> values_{};
     Vec<RawUse> raw_{};

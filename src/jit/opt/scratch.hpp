@@ -30,7 +30,7 @@ class Scratch {
 
     [[nodiscard]] void* allocate(std::size_t bytes) {
         if (bytes >= kLarge) {
-            return bytes < kHuge ? ::operator new(bytes) : allocate_huge(bytes);
+            return bytes < kVeryLarge ? ::operator new(bytes) : allocate_huge(bytes);
         }
         bytes = rounded(bytes);
         if (bytes > std::size_t(end_ - free_)) {
@@ -40,7 +40,7 @@ class Scratch {
     }
     // Of what is not large, only the latest can be used again.
     void deallocate(void* memory, std::size_t bytes) {
-        if (bytes >= kHuge) {
+        if (bytes >= kVeryLarge) {
             ::operator delete (memory, std::align_val_t{kHuge});
         } else if (bytes >= kLarge) {
             ::operator delete(memory);
@@ -55,6 +55,7 @@ class Scratch {
     static constexpr std::size_t kChunk = 8 * kLarge;
 
     static constexpr std::size_t kHuge = 2 * 1024 * 1024; // a huge page of x86-64
+    static constexpr std::size_t kVeryLarge = 4 * kHuge;  // malloc keeps what is smaller
 
     // Touching small pages for the first time takes a fifth of a large program's time.
     static void* allocate_huge(std::size_t bytes) {
