@@ -784,7 +784,7 @@ class Allocator {
     void spill(std::uint32_t index) {
         const Interval& interval = intervals_[index];
         const ValueId value = interval.value;
-        if (!is_remade(value) && !out_.is_stored[value]) {
+        if (!is_remade(value) && out_.is_stored[value] == 0) {
             out_.is_stored[value] = true;
             out_.slots_of[value] = out_.slots++;
         }

@@ -38,10 +38,10 @@ struct Allocation {
     Vec<Position> positions{};   ///< by node
     Vec<Position> block_begin{}; ///< by block
     Vec<Position> block_end{};
-    Vec<Move> moves{};        ///< ascending; those of one position happen at once
-    Vec<Vec<Move>> edges{};   ///< by block: at its end if it has one successor
-    Vec<Vec<Move>> entries{}; ///< by block: at its begin if it has one predecessor
-    Vec<bool> is_stored{};    ///< by node: to its slot, right after it is made
+    Vec<Move> moves{};             ///< ascending; those of one position happen at once
+    Vec<Vec<Move>> edges{};        ///< by block: at its end if it has one successor
+    Vec<Vec<Move>> entries{};      ///< by block: at its begin if it has one predecessor
+    Vec<std::uint8_t> is_stored{}; ///< by node: to its slot, right after it is made
     std::uint32_t slots = 0;
     std::uint32_t used_regs = 0; ///< bits
 

@@ -117,9 +117,11 @@ class FunctionEmitter {
         for (const BlockId block : fn_.layout) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
                 calls |= is_call(fn_[id].kind);
-                each_arg(fn_, fn_[id], [&](ValueId& arg) {
-                    bpf = fn_[arg].kind == Kind::Frame ? fn_.frame_bytes : bpf;
-                });
+                if (bpf != fn_.frame_bytes) {
+                    each_arg(fn_, fn_[id], [&](ValueId& arg) {
+                        bpf = fn_[arg].kind == Kind::Frame ? fn_.frame_bytes : bpf;
+                    });
+                }
             }
         }
         saved_ = places_.used_regs & kSavedByCallee;
@@ -179,7 +181,7 @@ class FunctionEmitter {
     }
 
     void store_if_spilled(ValueId id) {
-        if (places_.is_stored[id] && places_.made_in(id).is_reg()) {
+        if (places_.is_stored[id] != 0 && places_.made_in(id).is_reg()) {
             as_.mov(slot_at(places_.slot_of(id)), gp(places_.made_in(id).reg));
         }
     }
@@ -419,6 +421,9 @@ class FunctionEmitter {
         }
     }
     [[nodiscard]] std::size_t moves_in(BlockId block) const {
+        if (places_.moves.empty()) {
+            return 0;
+        }
         const auto place_of = [&](Position at) {
             return std::ranges::lower_bound(places_.moves, at, {}, &Move::at);
         };
@@ -429,7 +434,7 @@ class FunctionEmitter {
         constexpr std::uint32_t kInsn = 4;
         constexpr std::uint32_t kCall = 3 * kInsn;
         const Node& node = fn_[id];
-        const std::uint32_t store = places_.is_stored[id] ? kInsn + 1 : 0;
+        const std::uint32_t store = places_.is_stored[id] != 0 ? kInsn + 1 : 0;
         switch (node.kind) {
         case Kind::None:
         case Kind::Forward:
@@ -539,7 +544,7 @@ class FunctionEmitter {
             return false;
         }
         for (ValueId id = target.first; id != target.last; id = fn_[id].next) {
-            if (fn_[id].kind != Kind::Phi || places_.is_stored[id]) {
+            if (fn_[id].kind != Kind::Phi || places_.is_stored[id] != 0) {
                 return false;
             }
         }
