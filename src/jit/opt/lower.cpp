@@ -290,6 +290,7 @@ class Lowering {
 } // namespace
 
 void lower(Function& fn) {
+    find_loops(fn);
     Lowering(fn).run();
 }
 

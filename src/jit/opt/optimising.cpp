@@ -14,7 +14,6 @@ namespace ebpfvm::jit {
 namespace {
 
 void optimise(opt::Function& fn, const OptOptions& options) {
-    opt::find_loops(fn);
     if (options.has(Pass::Stack)) {
         opt::promote_stack(fn);
     }
@@ -22,13 +21,11 @@ void optimise(opt::Function& fn, const OptOptions& options) {
     bool changed = options.has(Pass::Bytes) && opt::merge_bytes(fn);
     constexpr int kRounds = 3;
     for (int round = 0; options.has(Pass::Thread) && round < kRounds; ++round) {
-        opt::find_loops(fn);
         if (!opt::thread_jumps(fn)) {
             break;
         }
         opt::tidy(fn);
     }
-    opt::find_loops(fn);
     changed |= options.has(Pass::Switch) && opt::find_switches(fn);
     changed |= options.has(Pass::Select) && opt::select_values(fn);
     if (changed) {

@@ -639,6 +639,7 @@ class Promoter {
 } // namespace
 
 void promote_stack(Function& fn) {
+    find_loops(fn);
     Promoter(fn).run();
 }
 

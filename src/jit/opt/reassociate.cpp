@@ -372,6 +372,7 @@ class Reassociator {
 } // namespace
 
 void reassociate(Function& fn) {
+    find_loops(fn);
     Reassociator(fn).run();
 }
 

@@ -35,9 +35,6 @@ class SwitchFinder {
                 changed = true;
             }
         }
-        if (changed) {
-            find_loops(fn_);
-        }
         return changed;
     }
 
@@ -350,6 +347,7 @@ class SwitchFinder {
 } // namespace
 
 bool find_switches(Function& fn) {
+    find_loops(fn);
     return SwitchFinder(fn).run();
 }
 

@@ -221,6 +221,7 @@ class Threader {
 } // namespace
 
 bool thread_jumps(Function& fn) {
+    find_loops(fn);
     return Threader(fn).run();
 }
 
