@@ -380,18 +380,11 @@ class Builder : Writer {
 
     // The loop leaves most registers as they were. True if this is one of them.
     bool remove_if_single(ValueId phi) {
-        ValueId single = 0;
-        for (ValueId& value : fn_.list(fn_[phi])) {
-            value = fn_.resolve(value);
-            if (value != phi && value != single) {
-                if (single != 0) {
-                    return false;
-                }
-                single = value;
-            }
+        const ValueId single = fn_.single_value(phi);
+        if (single != phi) {
+            fn_.replace(phi, single);
         }
-        fn_.replace(phi, single);
-        return true;
+        return single != phi;
     }
 
     void fill(Instance& in, std::uint32_t place) {

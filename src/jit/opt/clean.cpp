@@ -143,24 +143,10 @@ class Cleaner {
         for (const BlockId block : fn_.order) {
             for (ValueId id = fn_.blocks[block].first; id != 0 && fn_[id].kind == Kind::Phi;
                  id = fn_[id].next) {
-                has_single |= single_value(id) != id;
+                has_single |= fn_.single_value(id) != id;
             }
         }
         return has_single;
-    }
-
-    // The value that a phi always is, or itself.
-    ValueId single_value(ValueId phi) {
-        ValueId same = 0;
-        bool is_single = true;
-        for (ValueId& value : fn_.list(fn_[phi])) {
-            value = fn_.resolve(value);
-            if (value != phi && value != same) {
-                is_single &= same == 0;
-                same = value;
-            }
-        }
-        return !is_single ? phi : same != 0 ? same : fn_.constant(0);
     }
 
     // Are there values that have not been compared with others?
@@ -172,7 +158,7 @@ class Cleaner {
     // True if another value takes its place.
     bool simplify_one(ValueId id) {
         if (fn_[id].kind == Kind::Phi) {
-            const ValueId value = single_value(id);
+            const ValueId value = fn_.single_value(id);
             if (value == id) {
                 return false;
             }
@@ -207,7 +193,8 @@ class Cleaner {
         if (!is_pure(fn_[id].kind)) {
             return;
         }
-        ValueId& entry = table_.find(fn_, fn_[id]);
+        // Settled: that is its hash.
+        ValueId& entry = table_.find(fn_, fn_[id], fn_[id].settled);
         if (entry != 0 && fn_.dominates(fn_[entry].block, fn_[id].block)) {
             fn_.replace(id, entry);
         } else {

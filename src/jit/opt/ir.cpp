@@ -181,6 +181,19 @@ ValueId Function::follow(ValueId id) {
     return end;
 }
 
+ValueId Function::single_value(ValueId phi) {
+    ValueId same = 0;
+    bool is_single = true;
+    for (ValueId& value : list(nodes[phi])) {
+        value = resolve(value);
+        if (value != phi && value != same) {
+            is_single &= same == 0;
+            same = value;
+        }
+    }
+    return !is_single ? phi : same != 0 ? same : constant(0);
+}
+
 void Function::resolve_all() {
     for (const BlockId block : layout) {
         for (ValueId id = blocks[block].first; id != 0; id = nodes[id].next) {

@@ -174,6 +174,8 @@ struct Function {
     [[nodiscard]] ValueId resolve(ValueId id) {
         return nodes[id].kind == Kind::Forward ? follow(id) : id;
     }
+    /// The one value that a phi always is, or itself. Resolves its values.
+    [[nodiscard]] ValueId single_value(ValueId phi);
     /// Makes all arguments their replacements.
     void resolve_all();
 

@@ -164,25 +164,9 @@ class Simplifier {
         case Kind::Branch:
             compare();
             return id_;
-        case Kind::Phi:
-            return phi();
         default:
             return id_;
         }
-    }
-
-    ValueId phi() {
-        ValueId same = 0;
-        for (const ValueId value : fn_.list(node())) {
-            if (value == id_ || value == same) {
-                continue;
-            }
-            if (same != 0) {
-                return id_;
-            }
-            same = value;
-        }
-        return same != 0 ? same : fn_.constant(0);
     }
 
     // What an operation on the low `bits` bits alone sees of a value.

@@ -7,6 +7,7 @@ namespace ebpfvm::jit::opt {
 
 /// Simplifies the node; new nodes go before it. The value to use instead: `id` itself, perhaps
 /// changed, or another one. Branches are simplified in place. All arguments must be resolved.
+/// Phis are left alone: see Function::single_value().
 ValueId simplify(Function& fn, ValueId id);
 
 /// A new node before `place`, of its slot, simplified; the value to use.

@@ -283,7 +283,7 @@ class Unroller {
         if (fn_[value].block != block_ || !is_pure(fn_[value].kind)) {
             return value;
         }
-        ValueId& entry = table_.find(fn_, fn_[value]);
+        ValueId& entry = table_.find(fn_, fn_[value], hash_of(fn_[value]));
         entry = entry != 0 ? entry : value;
         return entry;
     }

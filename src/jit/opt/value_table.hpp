@@ -16,10 +16,10 @@ class ValueTable {
         entries_.assign(std::bit_ceil(std::max<std::size_t>(16, 2 * count)), 0);
     }
 
-    /// The entry for values like this one: 0 if there is none yet.
-    ValueId& find(const Function& fn, const Node& node) {
+    /// The entry for values like this one, of that hash_of(): 0 if there is none yet.
+    ValueId& find(const Function& fn, const Node& node, std::uint32_t hash) {
         const std::size_t mask = entries_.size() - 1;
-        for (std::size_t i = hash_of(node) & mask;; i = (i + 1) & mask) {
+        for (std::size_t i = hash & mask;; i = (i + 1) & mask) {
             if (entries_[i] == 0 || is_same(fn[entries_[i]], node)) {
                 return entries_[i];
             }
