@@ -3,6 +3,7 @@
 #include "ebpfvm/ebpfvm.hpp"
 #include "support/engines.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -17,77 +18,40 @@ namespace {
 
 constexpr std::uint32_t kKeys = 50;
 
+// Of the map of that number, with the key at r10 - 4.
+std::string lookup(unsigned map) {
+    return fmt::format("r1 = map({}) ll\nr2 = r10\nr2 += -4\ncall 1\n", map);
+}
+std::string erase(unsigned map) {
+    return fmt::format("r1 = map({}) ll\nr2 = r10\nr2 += -4\ncall 3\n", map);
+}
+// To the value at r10 - 16.
+std::string update(unsigned map, std::uint64_t flags) {
+    return fmt::format("r1 = map({}) ll\nr2 = r10\nr2 += -4\nr3 = r10\nr3 += -16\nr4 = {}\n"
+                       "call 2\n",
+                       map, flags);
+}
+
 // By the packet's first word: counts it in `counts`, looks it up in `recent`, which has no room for
 // all, and has it come and go in `guests`. 5050 if it was counted.
-constexpr const char* kProgram = R"(
-    r2 = *(u32 *)(r1 +0)
-    r3 = *(u32 *)(r1 +4)
-    r4 = r2
-    r4 += 4
-    r0 = 0
-    if r4 > r3 goto out
-    r6 = *(u32 *)(r2 +0)
-    *(u32 *)(r10 -4) = r6
-    *(u64 *)(r10 -16) = 0
-    r7 = 2
-    again:
-    r1 = map(0) ll
-    r2 = r10
-    r2 += -4
-    call 1
-    if r0 != 0 goto count
-    r1 = map(0) ll
-    r2 = r10
-    r2 += -4
-    r3 = r10
-    r3 += -16
-    r4 = 1
-    call 2
-    r7 += -1
-    if r7 != 0 goto again
-    r0 = 0
-    goto out
-    count:
-    r1 = 1
-    lock *(u64 *)(r0 +0) += r1
-    r1 = map(1) ll
-    r2 = r10
-    r2 += -4
-    call 1
-    if r0 != 0 goto guests
-    r1 = map(1) ll
-    r2 = r10
-    r2 += -4
-    r3 = r10
-    r3 += -16
-    r4 = 0
-    call 2
-    guests:
-    r1 = map(2) ll
-    r2 = r10
-    r2 += -4
-    r3 = r10
-    r3 += -16
-    r4 = 0
-    call 2
-    r1 = map(2) ll
-    r2 = r10
-    r2 += -4
-    call 3
-    r0 = 0
-    r1 = 100
-    sum:
-    r0 += r1
-    r1 += -1
-    if r1 != 0 goto sum
-    out: exit)";
+std::string program_text() {
+    return "r2 = *(u32 *)(r1 +0)\nr3 = *(u32 *)(r1 +4)\nr4 = r2\nr4 += 4\nr0 = 0\n"
+           "if r4 > r3 goto out\nr6 = *(u32 *)(r2 +0)\n*(u32 *)(r10 -4) = r6\n"
+           "*(u64 *)(r10 -16) = 0\nr7 = 2\n"
+           "again:\n" +
+           lookup(0) + "if r0 != 0 goto count\n" + update(0, 1) +
+           "r7 += -1\nif r7 != 0 goto again\nr0 = 0\ngoto out\n"
+           "count:\nr1 = 1\nlock *(u64 *)(r0 +0) += r1\n" +
+           lookup(1) + "if r0 != 0 goto guests\n" + update(1, 0) + "guests:\n" + update(2, 0) +
+           erase(2) + "r0 = 0\nr1 = 100\nsum: r0 += r1\nr1 += -1\nif r1 != 0 goto sum\nout: exit";
+}
 
 Object counting_object() {
     const auto spec = [](const char* name, MapType type, std::uint32_t max_entries) {
         return MapSpec{
             .name = name, .type = type, .key_size = 4, .value_size = 8, .max_entries = max_entries};
     };
-    return Object::from_insns("test", ProgType::Xdp, assemble(kProgram).value(),
+    return Object::from_insns("test", ProgType::Xdp, assemble(program_text()).value(),
                               {spec("counts", MapType::Hash, kKeys),
                                spec("recent", MapType::LruHash, kKeys / 2),
                                spec("guests", MapType::Hash, 4)});
