@@ -26,10 +26,6 @@ std::uint8_t op_of(Shape shape, std::uint64_t bytes) {
     return std::uint8_t(isa::find_op(shape, text)->op);
 }
 
-std::uint64_t mask_of(std::uint64_t bytes) {
-    return bytes >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * bytes)) - 1;
-}
-
 class Rewriter {
   public:
     Rewriter(const prog::VerifiedProgram& program, const isa::DecodedProgram& insns,
@@ -246,7 +242,7 @@ class Rewriter {
         case CtxFieldKind::PacketLen:
             slot().op = kOpPacketLen;
             slot().off = std::int32_t(8 * inside);
-            slot().imm = std::int64_t(mask_of(bytes));
+            slot().imm = std::int64_t(low_mask(8 * bytes));
             return {};
         case CtxFieldKind::Bytes:
             load_number(*found, bytes, inside, found->size);
@@ -300,12 +296,12 @@ class Rewriter {
         if (bytes > seen && shape == Shape::StoreReg) {
             slot().op = kOpStoreWidened;
             slot().dst = std::uint8_t(bytes);
-            slot().imm = std::int64_t(mask_of(seen));
+            slot().imm = std::int64_t(low_mask(8 * seen));
             return {};
         }
         slot().op = op_of(shape, bytes);
         slot().dst = kHostCtxReg;
-        slot().imm = std::int64_t(std::uint64_t(slot().imm) & mask_of(seen));
+        slot().imm = std::int64_t(std::uint64_t(slot().imm) & low_mask(8 * seen));
         return {};
     }
 

@@ -14,6 +14,11 @@ namespace ebpfvm {
     return size <= limit && off <= limit - size;
 }
 
+/// The low `n` bits set, n in 0..64.
+[[nodiscard]] constexpr std::uint64_t low_mask(unsigned n) {
+    return n >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << n) - 1;
+}
+
 /// `value` rounded up to a multiple of `align`, a power of two. Must not overflow.
 template <std::unsigned_integral U>
 [[nodiscard]] constexpr U round_up(U value, std::type_identity_t<U> align) {

@@ -2,6 +2,7 @@
 
 #include "isa/semantics.hpp"
 #include "jit/opt/divide.hpp"
+#include "support/bits.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -15,10 +16,6 @@ namespace sem = isa::semantics;
 
 unsigned bits_in(Width width) {
     return width == Width::W64 ? 64 : 32;
-}
-
-std::uint64_t mask_of(unsigned bits) {
-    return bits >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bits) - 1;
 }
 
 template <class U>
@@ -66,14 +63,14 @@ std::uint64_t sign_extend(std::uint64_t value, unsigned bytes) {
 }
 
 std::uint64_t compute(const Node& node, std::uint64_t a) {
-    const std::uint64_t width_mask = mask_of(bits_in(node.width));
+    const std::uint64_t width_mask = low_mask(bits_in(node.width));
     switch (node.kind) {
     case Kind::Neg:
         return (0 - a) & width_mask;
     case Kind::Not:
         return ~a & width_mask;
     case Kind::Zext:
-        return a & mask_of(8U * node.size);
+        return a & low_mask(8U * node.size);
     case Kind::Sext:
         return sign_extend(a, node.size) & width_mask;
     case Kind::Bswap:
@@ -118,7 +115,7 @@ class Simplifier {
     [[nodiscard]] std::uint64_t const_arg(unsigned i) { return fn_.value_of(arg_id(i)); }
     [[nodiscard]] bool is_64() { return node().width == Width::W64; }
     [[nodiscard]] unsigned width() { return bits_in(node().width); }
-    [[nodiscard]] std::uint64_t width_mask() { return mask_of(width()); }
+    [[nodiscard]] std::uint64_t width_mask() { return low_mask(width()); }
 
     // Becomes another operation on the same or other arguments.
     ValueId become(Kind kind, ValueId a, ValueId b = 0, unsigned size = 0) {
@@ -178,7 +175,7 @@ class Simplifier {
             } else if (of.kind == Kind::Sext && 8U * of.size >= bits) {
                 value = of.args[0];
             } else if (of.kind == Kind::And && fn_.is_const(of.args[1]) &&
-                       (~fn_.value_of(of.args[1]) & mask_of(bits)) == 0 &&
+                       (~fn_.value_of(of.args[1]) & low_mask(bits)) == 0 &&
                        (of.width == Width::W64 || bits <= 32)) {
                 value = of.args[0];
             } else {
@@ -305,7 +302,7 @@ class Simplifier {
         if (c == 0) {
             return fn_.constant(0);
         }
-        if ((~c & mask_of(std::min<unsigned>(arg(0).bits, width()))) == 0) {
+        if ((~c & low_mask(std::min<unsigned>(arg(0).bits, width()))) == 0) {
             return as_result(arg_id(0));
         }
         if (arg(0).kind == Kind::And && fn_.is_const(arg(0).args[1])) {
@@ -418,7 +415,7 @@ class Simplifier {
             return become_and(inner.args[0], width_mask() >> count);
         }
         if (kind == Kind::Shl && before == count) { // x >> c << c
-            return become_and(inner.args[0], width_mask() & ~mask_of(count));
+            return become_and(inner.args[0], width_mask() & ~low_mask(count));
         }
         if (kind == Kind::Sar && before == count && (width() - count) % 8 == 0 &&
             std::has_single_bit(width() - count)) {
@@ -490,7 +487,7 @@ class Simplifier {
         }
         set_arg(0, low_part(arg_id(0), seen));
         if (arg(0).kind == Kind::And && fn_.is_const(arg(0).args[1])) {
-            const std::uint64_t mask = fn_.value_of(arg(0).args[1]) & mask_of(seen);
+            const std::uint64_t mask = fn_.value_of(arg(0).args[1]) & low_mask(seen);
             node().width = Width::W64;
             return become_and(arg(0).args[0], mask);
         }
@@ -568,7 +565,7 @@ class Simplifier {
         }
         const unsigned bits = fn_[node.args[0]].bits;
         const std::uint64_t begin = fn_.value_of(node.args[1]);
-        return bits < 64 && begin != 0 && begin <= ~mask_of(bits);
+        return bits < 64 && begin != 0 && begin <= ~low_mask(bits);
     }
 
     // What the condition of a Branch or Select is known to be.
@@ -584,7 +581,7 @@ class Simplifier {
             return std::nullopt;
         }
         const std::uint64_t c = const_arg(1);
-        const std::uint64_t max = mask_of(std::min<unsigned>(arg(0).bits, width()));
+        const std::uint64_t max = low_mask(std::min<unsigned>(arg(0).bits, width()));
         switch (at.cond) {
         case Cond::Eq:
         case Cond::Ne:

@@ -12,11 +12,6 @@
 
 namespace ebpfvm::verifier {
 
-/// The low `n` bits set, n in 0..64.
-[[nodiscard]] constexpr std::uint64_t low_mask(unsigned n) {
-    return n >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << n) - 1;
-}
-
 /// A bit is unknown where `mask` is set and equal to that of `value` elsewhere; value & mask == 0.
 ///
 /// A tnum is no interval: around(0, 2) also contains 3, and of its members only the smallest
