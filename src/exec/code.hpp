@@ -46,6 +46,7 @@ struct Slot {
     std::uint8_t op = 0;
     std::uint8_t dst = 0;
     std::uint8_t src = 0;
+    std::uint8_t step = 0; ///< what the interpreter runs from here on: see exec/pairs.hpp
     std::int32_t off = 0; ///< memory offset, or distance of a jump or local call from the next slot
     /// Sign-extended immediate; for lddw the resolved value; for a call the address of its Helper;
     /// for a local call the bytes of stack to clear.

@@ -8,7 +8,7 @@
 #include <type_traits>
 
 // Programs in several threads may race on map values; that is theirs to settle with atomics.
-#define EBPFVM_PROGRAM_MEMORY [[gnu::no_sanitize("thread")]]
+#define EBPFVM_PROGRAM_MEMORY __attribute__((no_sanitize("thread")))
 
 namespace ebpfvm::exec {
 

@@ -1,6 +1,7 @@
 // From a program to slots: decode, then resolve maps, helpers, functions and variables.
 #include "exec/code.hpp"
 #include "exec/loop_call.hpp"
+#include "exec/pairs.hpp"
 #include "exec/rewrite.hpp"
 #include "isa/decode.hpp"
 #include "isa/disasm.hpp"
@@ -60,6 +61,7 @@ class Resolver {
         if (verified != nullptr) {
             TRY(rewrite_verified(*verified, decoded, bindings_, *code_));
         }
+        find_pairs(code_->slots);
         return std::move(code_);
     }
 

@@ -1,7 +1,7 @@
 // How the loop goes from one slot to the next: computed goto where the compiler has it, else a
-// switch. The loop declares `const Slot* pc` and is written with VM_CASE, VM_CASE_EXTRA (slots that
-// are no insn), VM_NEXT and VM_AT alone.
-// VM_BEFORE is what the loop does before each insn besides executing it.
+// switch. The loop declares `const Slot* pc` and `kPairs` (are pairs one step?), and is written
+// with VM_CASE, VM_CASE_EXTRA (what is no insn), VM_NEXT and VM_AT alone. VM_BEFORE is what the
+// loop does before each insn besides executing it.
 #pragma once
 
 #if defined(__GNUC__) && !defined(EBPFVM_NO_COMPUTED_GOTO)
@@ -9,6 +9,8 @@
 #else
 #define EBPFVM_COMPUTED_GOTO 0
 #endif
+
+#define VM_STEP (kPairs ? pc->step : pc->op)
 
 #if EBPFVM_COMPUTED_GOTO
 
@@ -20,13 +22,13 @@
 #define VM_AT(slot)                                                                                \
     pc = (slot);                                                                                   \
     VM_BEFORE                                                                                      \
-    goto* kLabels[pc->op]
+    goto* kLabels[VM_STEP]
 
 #else
 
 #define VM_LOOP                                                                                    \
     dispatch:                                                                                      \
-    switch (pc->op)
+    switch (VM_STEP)
 #define VM_CASE(name) case std::to_underlying(isa::Op::name):
 #define VM_CASE_EXTRA(number, label) case number:
 #define VM_AT(slot)                                                                                \

@@ -1,9 +1,11 @@
-// The loop: one case per row of tables/insn.def, each no more than its row of semantics.hpp.
-// Tested by tests/data/run/ and the kernel's lib/test_bpf.c.
+// The loop: one case per row of tables/insn.def, each no more than its row of semantics.hpp, and
+// one per row of exec/pairs.def. Tested by tests/data/run/ and the kernel's lib/test_bpf.c.
 #include "interp/interp.hpp"
 
 #include "exec/calls.hpp"
 #include "exec/memory.hpp"
+#include "exec/pairs.hpp"
+#include "interp/compute.hpp"
 #include "interp/dispatch.hpp"
 #include "isa/semantics.hpp"
 #include "support/assert.hpp"
@@ -14,10 +16,6 @@ namespace {
 using namespace exec;
 
 namespace semantics = isa::semantics;
-
-// The operand type of an opcode class: 7 is ALU64, 4 is ALU.
-template <int kClass>
-using OperandOf = std::conditional_t<kClass == 7, std::uint64_t, std::uint32_t>;
 
 template <class Operation>
 inline constexpr bool kOldValueInR0 = std::is_same_v<Operation, semantics::Cmpxchg>;
@@ -51,7 +49,7 @@ template <Mode kMode>
 EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input) {
 #if EBPFVM_COMPUTED_GOTO
     // clang-format off
-    static const void* const kLabels[kSlotOpCount] = {
+    static const void* const kLabels[kSlotOpCount + kPairCount] = {
 #define EBPFVM_ALU(name, ...) &&op_##name##32Imm, &&op_##name##32Reg, &&op_##name##64Imm, &&op_##name##64Reg,
 #define EBPFVM_NEG(name, ...) &&op_##name##32, &&op_##name##64,
 #define EBPFVM_MOVSX(name, ...) &&op_##name,
@@ -68,9 +66,15 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
 #define EBPFVM_CONTROL(name, ...) &&op_##name,
 #include "ebpfvm/tables/insn.def"
         &&op_tail_call, &&op_packet_len, &&op_store_widened, &&op_array_lookup,
-        &&op_hash_lookup};
+        &&op_hash_lookup,
+#define EBPFVM_PAIR(first, second, link) &&pair_##first##_##second##_##link,
+#define EBPFVM_PAIR_STORE EBPFVM_PAIR
+#define EBPFVM_PAIR_JUMP EBPFVM_PAIR
+#include "exec/pairs.def"
+    };
     // clang-format on
 #endif
+    constexpr bool kPairs = !kMode.checks && !kMode.watches;
     RunState state(entry, input);
     RunResult result;
     std::uint64_t r[kSlotRegCount] = {};
@@ -79,6 +83,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
     std::uint64_t executed = 0;  // before `segment`; wraps below 0 between a lddw and the next jump
     std::uint64_t frame_top = 0; // r10, for the guard
     std::uint64_t address = 0;   // of the access that faults
+    std::uint64_t made = 0;      // by the first insn of a pair
     std::uint64_t size = 0;
     Access access = Access::Read;
     std::int32_t packet_off = 0;   // of a LD_ABS or LD_IND
@@ -126,27 +131,16 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
 
     VM_LOOP {
 // clang-format off
-#define EBPFVM_ALU(name, ...)                                                                      \
-    VM_CASE(name##32Imm) r[pc->dst] = semantics::name{}(std::uint32_t(r[pc->dst]), std::uint32_t(pc->imm)); VM_NEXT; \
-    VM_CASE(name##32Reg) r[pc->dst] = semantics::name{}(std::uint32_t(r[pc->dst]), std::uint32_t(r[pc->src])); VM_NEXT; \
-    VM_CASE(name##64Imm) r[pc->dst] = semantics::name{}(r[pc->dst], std::uint64_t(pc->imm)); VM_NEXT; \
-    VM_CASE(name##64Reg) r[pc->dst] = semantics::name{}(r[pc->dst], r[pc->src]); VM_NEXT;
-#define EBPFVM_NEG(name, ...)                                                                      \
-    VM_CASE(name##32) r[pc->dst] = semantics::name{}(std::uint32_t(r[pc->dst])); VM_NEXT;          \
-    VM_CASE(name##64) r[pc->dst] = semantics::name{}(r[pc->dst]); VM_NEXT;
-#define EBPFVM_MOVSX(name, cls, bits, text)                                                        \
-    VM_CASE(name)                                                                                  \
-        r[pc->dst] = semantics::SignExtend<bits>{}(OperandOf<cls>(r[pc->src]));                    \
-        VM_NEXT;
-#define EBPFVM_SWAP(name, ...)                                                                     \
-    VM_CASE(name) r[pc->dst] = semantics::name{}(r[pc->dst]); VM_NEXT;
-#define EBPFVM_JMP_CASE(name, condition)                                                           \
-    VM_CASE(name) if (condition) { VM_JUMP(pc + 1 + pc->off); } VM_NEXT;
-#define EBPFVM_JMP(name, ...)                                                                      \
-    EBPFVM_JMP_CASE(name##32Imm, semantics::name{}(std::uint32_t(r[pc->dst]), std::uint32_t(pc->imm))) \
-    EBPFVM_JMP_CASE(name##32Reg, semantics::name{}(std::uint32_t(r[pc->dst]), std::uint32_t(r[pc->src]))) \
-    EBPFVM_JMP_CASE(name##64Imm, semantics::name{}(r[pc->dst], std::uint64_t(pc->imm)))            \
-    EBPFVM_JMP_CASE(name##64Reg, semantics::name{}(r[pc->dst], r[pc->src]))
+#define VM_COMPUTE(op)                                                                             \
+    VM_CASE(op) r[pc->dst] = compute<isa::Op::op>(*pc, r[pc->dst], r[pc->src]); VM_NEXT;
+#define EBPFVM_ALU(name, ...) VM_COMPUTE(name##32Imm) VM_COMPUTE(name##32Reg) VM_COMPUTE(name##64Imm) VM_COMPUTE(name##64Reg)
+#define EBPFVM_NEG(name, ...) VM_COMPUTE(name##32) VM_COMPUTE(name##64)
+#define EBPFVM_MOVSX(name, ...) VM_COMPUTE(name)
+#define EBPFVM_SWAP(name, ...) VM_COMPUTE(name)
+#define VM_JUMP_IF(op, dst, src)                                                                   \
+    if (jumps<isa::Op::op>(*pc, dst, src)) { VM_JUMP(pc + 1 + pc->off); } VM_NEXT;
+#define EBPFVM_JMP_CASE(op) VM_CASE(op) VM_JUMP_IF(op, r[pc->dst], r[pc->src])
+#define EBPFVM_JMP(name, ...) EBPFVM_JMP_CASE(name##32Imm) EBPFVM_JMP_CASE(name##32Reg) EBPFVM_JMP_CASE(name##64Imm) EBPFVM_JMP_CASE(name##64Reg)
 #define EBPFVM_LOAD(name, code, T, text)                                                           \
     VM_CASE(name)                                                                                  \
         address = r[pc->src] + std::uint64_t(std::int64_t(pc->off));                               \
@@ -226,6 +220,26 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
         }                                                                                          \
         VM_NEXT;
 #include "ebpfvm/tables/insn.def"
+
+// The first of a pair; `made` is its value.
+#define VM_FIRST(first, second, link)                                                              \
+    VM_CASE_EXTRA(step_of(Pair::first##_##second##_##link), pair_##first##_##second##_##link)      \
+        EBPFVM_ASSERT(kPairs);                                                                     \
+        made = compute<isa::Op::first>(*pc, r[pc->dst], r[pc->src]);                               \
+        r[pc->dst] = made;                                                                         \
+        ++pc;
+// What the second reads.
+#define VM_DST(link) (Link::link == Link::Dst ? made : r[pc->dst])
+#define VM_SRC(link) (Link::link == Link::Src ? made : r[pc->src])
+#define EBPFVM_PAIR(first, second, link)                                                           \
+    VM_FIRST(first, second, link)                                                                  \
+        r[pc->dst] = compute<isa::Op::second>(*pc, VM_DST(link), VM_SRC(link));                    \
+        VM_NEXT;
+#define EBPFVM_PAIR_STORE(first, second, link)                                                     \
+    VM_FIRST(first, second, link) store<isa::Op::second>(*pc, VM_DST(link), VM_SRC(link)); VM_NEXT;
+#define EBPFVM_PAIR_JUMP(first, second, link)                                                      \
+    VM_FIRST(first, second, link) VM_JUMP_IF(second, VM_DST(link), VM_SRC(link))
+#include "exec/pairs.def"
         // clang-format on
 
         VM_CASE(Ja)

@@ -42,6 +42,13 @@ class Engines {
         return *code;
     }
 
+    // For the interpreter without checks, as if it were verified.
+    std::shared_ptr<exec::Code> trust(const std::vector<Insn>& insns) const {
+        auto code = resolve(insns);
+        code->is_verified = true;
+        return code;
+    }
+
     std::shared_ptr<exec::Code> compile(const std::vector<Insn>& insns, bool trusts,
                                         const jit::Cpu& cpu = jit::Cpu::host(),
                                         bool blinds = false) const {
@@ -53,12 +60,10 @@ class Engines {
         return code;
     }
 
-    // Without checks, as if it were verified.
     std::shared_ptr<exec::Code> optimise(const std::vector<Insn>& insns,
                                          const jit::OptOptions& options = {},
                                          const jit::Cpu& cpu = jit::Cpu::host()) const {
-        auto code = resolve(insns);
-        code->is_verified = true;
+        auto code = trust(insns);
         const auto done = jit::compile_optimised(*code, memory_, options, cpu);
         EXPECT_TRUE(done && *done);
         return code;
@@ -114,6 +119,8 @@ TEST(Engines, AgreeOnRandomPrograms) {
         const std::vector<Insn> insns = RandomProgram(seed).make(unsigned(10 + seed % 40));
         const Outcome expected = engines.outcome(*engines.resolve(insns), interp::run);
         ASSERT_EQ(expected.fault, "") << "seed " << seed << '\n' << text_of(insns);
+        const Outcome unchecked = engines.outcome(*engines.trust(insns), interp::run);
+        ASSERT_EQ(unchecked, expected) << "seed " << seed << ", unchecked\n" << text_of(insns);
         const Outcome checked = engines.outcome(*engines.compile(insns, false), jit::run);
         ASSERT_EQ(checked, expected) << "seed " << seed << ", checked\n" << text_of(insns);
         Outcome trusted = engines.outcome(*engines.compile(insns, true), jit::run);
