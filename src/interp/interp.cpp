@@ -10,6 +10,9 @@
 #include "isa/semantics.hpp"
 #include "support/assert.hpp"
 
+#include <algorithm>
+#include <limits>
+
 namespace ebpfvm::interp {
 namespace {
 
@@ -43,6 +46,12 @@ void watch(const RunState& state, const RunInput& input, const Slot* pc, const s
 template <Mode kMode>
 unsigned max_depth(const RunState& state) {
     return kMode.checks ? kMaxFrames + state.tail_calls : kMaxDepth;
+}
+
+constexpr std::uint64_t kMaxBudget = std::numeric_limits<std::uint64_t>::max() / sizeof(Slot);
+
+std::uint64_t address_of(const Slot* slot) {
+    return reinterpret_cast<std::uintptr_t>(slot);
 }
 
 template <Mode kMode>
@@ -79,8 +88,10 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
     RunResult result;
     std::uint64_t r[kSlotRegCount] = {};
     const Slot* pc = entry.slots.data();
-    const Slot* segment = pc;    // where the straight line of insns that pc is on began
-    std::uint64_t executed = 0;  // before `segment`; wraps below 0 between a lddw and the next jump
+    // Insns are counted in bytes, as pc is: address_of(pc) + ran is what was executed before pc. On
+    // a straight line that needs nothing to be done; see VM_GO.
+    std::uint64_t ran = 0 - address_of(pc);
+    const std::uint64_t budget = std::min(state.budget, kMaxBudget) * sizeof(Slot);
     std::uint64_t frame_top = 0; // r10, for the guard
     std::uint64_t address = 0;   // of the access that faults
     std::uint64_t made = 0;      // by the first insn of a pair
@@ -98,14 +109,19 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
     r[kPacketReg] = reinterpret_cast<std::uintptr_t>(state.packet);
     state.clear_frame(0, entry.clears_stack ? entry.stacks.front() : 0);
 
-// Transfers control to `slot`, which ends a straight line of insns.
+// Goes on at `slot`, wherever that is; pc counts as executed.
+#define VM_GO(slot)                                                                                \
+    ran += address_of(pc + 1);                                                                     \
+    pc = (slot);                                                                                   \
+    ran -= address_of(pc);                                                                         \
+    VM_AT(pc)
+
+// The same within the budget. Faults while pc and code still belong together.
 #define VM_JUMP(slot)                                                                              \
-    executed += std::uint64_t(pc - segment) + 1;                                                   \
-    segment = (slot);                                                                              \
-    if (executed >= state.budget) [[unlikely]] {                                                   \
+    if (address_of(pc + 1) + ran >= budget) [[unlikely]] {                                         \
         goto budget_exhausted;                                                                     \
     }                                                                                              \
-    VM_AT(segment)
+    VM_GO(slot)
 
 // What happens before each insn, besides it.
 #define VM_BEFORE                                                                                  \
@@ -201,7 +217,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
 #define EBPFVM_LDDW(name, ...) VM_CASE(name)
 #include "ebpfvm/tables/insn.def"
         r[pc->dst] = std::uint64_t(pc->imm);
-        --executed; // two slots, one insn
+        ran -= sizeof(Slot); // two slots, one insn
         VM_AT(pc + 2);
 
 #define EBPFVM_LDPKT(name, code, shape, T, text)                                                   \
@@ -335,10 +351,8 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
                 }
                 VM_NEXT;
             }
-            executed += std::uint64_t(pc - segment) + 1;
-            segment = pc + 1;
-            if (executed >= state.budget) [[unlikely]] {
-                goto budget_exhausted; // while pc and code still belong together
+            if (address_of(pc + 1) + ran >= budget) [[unlikely]] {
+                goto budget_exhausted;
             }
             state.code = target;
             state.forget();
@@ -348,8 +362,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
             }
             state.clear_frame(state.depth, target->clears_stack ? target->stacks.front() : 0);
             r[1] = state.ctx_address;
-            segment = target->slots.data();
-            VM_AT(segment);
+            VM_GO(target->slots.data());
         }
 
         // Replaced by exec::resolve().
@@ -362,8 +375,6 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
     leave_frame:
         if (state.depth > 0) {
             const Frame& frame = state.frames[--state.depth];
-            executed += std::uint64_t(pc - segment) + 1;
-            segment = frame.return_to;
             if (state.code != frame.code) {
                 state.forget(); // what a tail-called program looked up is not its caller's
                 state.code = frame.code;
@@ -374,9 +385,9 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
             if constexpr (kMode.checks) {
                 std::fill_n(r + 1, kMaxArgs, 0);
             }
-            VM_AT(segment);
+            VM_GO(frame.return_to);
         }
-        result.insns_executed = executed + std::uint64_t(pc - segment) + 1;
+        result.insns_executed = (address_of(pc + 1) + ran) / sizeof(Slot);
         if (state.release_refs()) [[unlikely]] {
             result.fault = unreleased_fault(state, pc);
             return result;
@@ -401,14 +412,14 @@ bad_packet_load:
                               "r6 must hold the ctx of a packet", MemoryClass::Ctx);
     goto faulted;
 budget_exhausted:
-    result.fault =
-        make_fault(state, pc, FaultKind::BudgetExhausted,
-                   fmt::format("{} insns executed, the budget is {}", executed, state.budget));
-    result.insns_executed = executed;
+    result.insns_executed = (address_of(pc + 1) + ran) / sizeof(Slot);
+    result.fault = make_fault(
+        state, pc, FaultKind::BudgetExhausted,
+        fmt::format("{} insns executed, the budget is {}", result.insns_executed, state.budget));
     state.release_refs();
     return result;
 faulted:
-    result.insns_executed = executed + std::uint64_t(pc - segment);
+    result.insns_executed = (address_of(pc) + ran) / sizeof(Slot);
     state.release_refs();
     return result;
 }
