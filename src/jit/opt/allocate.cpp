@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 #include <ranges>
 #include <utility>
 
@@ -36,9 +37,8 @@ struct Fixed {
 
 // What is known of a value besides its interval.
 struct Value {
-    std::uint32_t first_use = 0;  // into raw_; 0: none
-    std::uint32_t live_begin = 0; // into live_blocks_
-    std::uint32_t live_end = 0;
+    std::uint32_t first_use = 0; // into raw_; 0: none
+    Position made_at = 0;
     std::uint32_t piece = 0; // the first; 0: it needs no register
     ValueId hint_phi = 0;    // that it goes to
     std::uint8_t hint_reg = kNoReg;
@@ -64,8 +64,7 @@ class Allocator {
 
     Allocation run() {
         find_order();
-        number();
-        collect_uses();
+        collect();
         build_intervals();
         scan();
         find_places();
@@ -137,72 +136,74 @@ class Allocator {
         return loop == header;
     }
 
-    void number() {
-        out_.positions.assign(fn_.nodes.size(), 0);
-        out_.block_begin.assign(fn_.blocks.size(), 0);
-        out_.block_end.assign(fn_.blocks.size(), 0);
-        Position at = 0;
-        for (const BlockId id : order_) {
-            out_.block_begin[id] = at;
-            for (ValueId node = fn_.blocks[id].first; node != 0; node = fn_[node].next) {
-                ++node_count_;
-                value_count_ += has_value(fn_[node].kind) ? 1 : 0;
-                if (fn_[node].kind == Kind::Phi) {
-                    out_.positions[node] = out_.block_begin[id];
-                } else {
-                    at += kStep;
-                    out_.positions[node] = at;
-                }
-            }
-            at += kStep;
-            out_.block_end[id] = at;
-        }
-    }
-
     [[nodiscard]] bool is_allocated(ValueId id) const {
         return id != 0 && fn_[id].block != kNoBlock;
     }
 
     struct RawUse {
         std::uint32_t next; // of the same value; 0: none
-        Position at;
-        Position to;
+        Position at;        // or kBlockEnd
         BlockId block;
         bool needs_reg;
     };
+    static constexpr Position kBlockEnd = kEnd; // positions of blocks come last
 
-    // From the end to the begin, so that the first use of a value is noted last. A hint that is
-    // there already is from further behind, and stays.
-    void collect_uses() {
-        values_.resize(fn_.nodes.size());
-        raw_.reserve(2 * node_count_);
+    // Positions, values and what reads them. From the end to the begin, so that the first use of a
+    // value is noted last. A hint that is there already is from further behind, and stays.
+    void collect() {
+        const std::size_t nodes = fn_.nodes.size();
+        out_.block_begin.resize(fn_.blocks.size());
+        out_.block_end.resize(fn_.blocks.size());
+        out_.places.resize(nodes);
+        values_.resize(nodes);
+        made_.reserve(nodes);
+        raw_.reserve(nodes);
         raw_.emplace_back();
+        Position at = kStep * Position(nodes + fn_.blocks.size()); // more than enough
         for (const BlockId block : std::views::reverse(order_)) {
+            out_.block_end[block] = at;
             for (ValueId id = fn_.blocks[block].last; id != 0; id = fn_[id].prev) {
-                collect(id, block);
+                if (fn_[id].kind == Kind::Phi) {
+                    collect_phi(id, at - kStep);
+                } else {
+                    at -= kStep;
+                    collect_insn(id, at);
+                }
             }
+            at -= kStep;
+            out_.block_begin[block] = at;
+        }
+        for (const ValueId param : out_.params) { // all of them are there from the beginning
+            add_value(param, at);
         }
         for (Fixed& fixed : fixed_) {
             std::ranges::reverse(fixed.places);
         }
     }
 
-    void collect(ValueId id, BlockId block) {
+    void collect_phi(ValueId id, Position at) {
+        add_value(id, at);
         const Node& node = fn_[id];
-        const Position at = out_.positions[id];
-        if (node.kind == Kind::Phi) {
-            const auto values = fn_.list(node);
-            for (std::size_t i = 0; i < values.size(); ++i) {
-                if (is_allocated(values[i])) {
-                    const BlockId pred = fn_.blocks[block].preds[i];
-                    const Position end = out_.block_end[pred];
-                    add_use(values[i], {0, end - 1, end, pred, false});
-                    hint_phi(values[i], id);
-                }
+        const auto values = fn_.list(node);
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            add_use(values[i], {0, kBlockEnd, fn_.blocks[node.block].preds[i], false});
+            if (is_allocated(values[i])) {
+                hint_phi(values[i], id);
             }
+        }
+    }
+
+    void collect_insn(ValueId id, Position at) {
+        const Node& node = fn_[id];
+        if (is_param(node)) {
+            hint_reg(id, param_reg(node));
+            out_.params.push_back(id);
             return;
         }
         const Constraints constraints = constraints_of(fn_, node, cpu_);
+        if (has_value(node.kind)) {
+            add_value(id, at + (constraints.is_made_late ? 2 : 1));
+        }
         if (constraints.clobbers != 0) {
             clobber(constraints.clobbers, at + 1);
         }
@@ -212,31 +213,33 @@ class Allocator {
         if (has_list(node.kind)) {
             const auto args = fn_.list(node);
             for (std::size_t i = args.size(); i-- > 0;) {
-                if (is_allocated(args[i])) {
-                    add_use(args[i], {0, at, at + 1, block, false});
-                    hint_reg(args[i], kArgRegs[i]);
-                }
+                add_use(args[i], {0, at, node.block, false});
+                hint_reg(args[i], kArgRegs[i]);
             }
             return;
         }
-        if (node.kind == Kind::Return && is_allocated(node.args[0])) {
+        if (node.kind == Kind::Return) {
             hint_reg(node.args[0], kRax);
         }
-        if (is_param(node)) {
-            hint_reg(id, param_reg(node));
-        }
-        for (unsigned i = 0; i < node.args.size(); ++i) {
-            if (is_allocated(node.args[i])) {
-                const Position late = constraints.late >> i & 1;
-                add_use(node.args[i],
-                        {0, at + late, at + late + 1, block, node.kind != Kind::Return});
-            }
+        const unsigned args = max_args(node.kind);
+        for (unsigned i = 0; i < args; ++i) {
+            const Position late = constraints.late >> i & 1;
+            add_use(node.args[i], {0, at + late, node.block, node.kind != Kind::Return});
         }
     }
 
+    void add_value(ValueId value, Position made_at) {
+        values_[value].made_at = made_at;
+        made_.push_back(value);
+    }
     void add_use(ValueId value, const RawUse& use) {
-        raw_.push_back(use);
-        raw_.back().next = std::exchange(values_[value].first_use, std::uint32_t(raw_.size() - 1));
+        if (is_allocated(value)) {
+            raw_.push_back(use);
+            raw_.back().next =
+                std::exchange(values_[value].first_use, std::uint32_t(raw_.size() - 1));
+        } else if (value != 0) {
+            out_.places[value] = {Place::Kind::Const, value};
+        }
     }
     void hint_reg(ValueId value, std::uint8_t reg) {
         std::uint8_t& hint = values_[value].hint_reg;
@@ -263,38 +266,25 @@ class Allocator {
         return opt::param_reg(fn_, node);
     }
 
-    [[nodiscard]] Position made_at(ValueId id) const {
-        const Node& node = fn_[id];
-        if (node.kind == Kind::Phi) {
-            return out_.positions[id];
-        }
-        if (is_param(node)) { // all of them are there from the beginning
-            return out_.block_begin[node.block];
-        }
-        return out_.positions[id] + (constraints_of(fn_, node, cpu_).is_made_late ? 2 : 1);
-    }
-
     void build_intervals() {
-        intervals_.reserve(value_count_ + value_count_ / 8 + 1);
-        ranges_.reserve(value_count_);
-        uses_.reserve(raw_.size() + value_count_); // one more each: where it is made
+        intervals_.reserve(made_.size() + made_.size() / 8 + 1);
+        ranges_.reserve(made_.size());
+        uses_.reserve(raw_.size() + made_.size()); // one more each: where it is made
         intervals_.push_back({});
-        stamp_.assign(fn_.blocks.size(), 0);
-        live_end_.assign(fn_.blocks.size(), 0);
-        for (const BlockId block : order_) {
-            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                if (has_value(fn_[id].kind)) {
-                    build_interval(id, block);
-                }
-            }
+        stamp_.resize(fn_.blocks.size());
+        live_end_.resize(fn_.blocks.size());
+        for (const ValueId id : std::views::reverse(made_)) {
+            build_interval(id);
         }
     }
 
-    void build_interval(ValueId id, BlockId home) {
+    // In the order of their begins.
+    void build_interval(ValueId id) {
         Value& value = values_[id];
+        const BlockId home = fn_[id].block;
         Interval interval;
         interval.value = id;
-        interval.from = made_at(id);
+        interval.from = value.made_at;
         Position home_to = interval.from + 1;
         blocks_.clear();
         const auto reach = [&](BlockId block, Position to) {
@@ -309,17 +299,18 @@ class Allocator {
             }
         };
         interval.first_use = std::uint32_t(uses_.size());
-        if (fn_[id].kind != Kind::Phi && !is_param(fn_[id])) {
+        if (interval.from != insn_at(interval.from)) { // not a phi or parameter
             uses_.push_back({interval.from, true});
         }
         bool is_sorted = true;
         Position latest = 0;
         for (std::uint32_t i = value.first_use; i != 0; i = raw_[i].next) {
             const RawUse& use = raw_[i];
-            reach(use.block, use.to);
-            uses_.push_back({use.at, use.needs_reg});
-            is_sorted &= latest <= use.at;
-            latest = use.at;
+            const Position at = use.at != kBlockEnd ? use.at : out_.block_end[use.block] - 1;
+            reach(use.block, at + 1);
+            uses_.push_back({at, use.needs_reg});
+            is_sorted &= latest <= at;
+            latest = at;
         }
         interval.last_use = std::uint32_t(uses_.size());
         if (!is_sorted) { // phis look back
@@ -356,11 +347,7 @@ class Allocator {
 
     // In blocks_: all where it is live, but for its own.
     void add_ranges(ValueId id) {
-        Value& value = values_[id];
         sort_blocks(id);
-        value.live_begin = std::uint32_t(live_blocks_.size());
-        live_blocks_.insert(live_blocks_.end(), blocks_.begin(), blocks_.end());
-        value.live_end = std::uint32_t(live_blocks_.size());
         for (const BlockId block : blocks_) {
             const Range range{out_.block_begin[block], live_end_[block]};
             if (ranges_.back().to == range.from) {
@@ -383,6 +370,9 @@ class Allocator {
     // The first range that ends behind `at`, which is before the interval's end.
     [[nodiscard]] const Range& range_at(const Interval& interval, Position at) const {
         const auto begin = ranges_.begin() + interval.first_range;
+        if (begin->to > at) {
+            return *begin;
+        }
         const auto end = ranges_.begin() + interval.last_range;
         return *std::partition_point(begin, end, [at](const Range& r) { return r.to <= at; });
     }
@@ -476,15 +466,6 @@ class Allocator {
     void push(std::uint32_t index) { pieces_.push({intervals_[index].from, index}); }
 
     void scan() {
-        whole_.reserve(intervals_.size());
-        for (std::uint32_t i = 1; i < intervals_.size(); ++i) {
-            whole_.emplace_back(intervals_[i].from, i);
-        }
-        if (!std::ranges::is_sorted(whole_)) {
-            std::ranges::sort(whole_);
-        }
-        out_.slots_of.assign(fn_.nodes.size(), 0);
-        out_.is_stored.assign(fn_.nodes.size(), false);
         allowed_ = 0;
         for (const unsigned reg : kPreferred) {
             allowed_ |= 1U << reg;
@@ -507,13 +488,14 @@ class Allocator {
 
     // The one that begins first, or 0: of all values, and of pieces of those that were split.
     std::uint32_t next() {
-        const bool has_whole = next_whole_ < whole_.size();
-        if (!pieces_.empty() && (!has_whole || pieces_.top() < whole_[next_whole_])) {
+        const bool has_whole = next_whole_ <= made_.size();
+        if (!pieces_.empty() &&
+            (!has_whole || pieces_.top().first < intervals_[next_whole_].from)) {
             const std::uint32_t index = pieces_.top().second;
             pieces_.pop();
             return index;
         }
-        return has_whole ? whole_[next_whole_++].second : 0;
+        return has_whole ? next_whole_++ : 0;
     }
 
     void activate(std::uint32_t index) {
@@ -526,13 +508,19 @@ class Allocator {
         busy_ |= 1U << reg;
         active_[reg] = index;
         until_[reg] = until;
+        next_leave_ = std::min(next_leave_, until);
     }
 
     void advance(Position at) {
-        for (std::uint32_t regs = busy_; regs != 0; regs &= regs - 1) {
-            const auto reg = unsigned(std::countr_zero(regs));
-            if (until_[reg] <= at) {
-                leave(reg, at);
+        if (next_leave_ <= at) {
+            next_leave_ = kEnd;
+            for (std::uint32_t regs = busy_; regs != 0; regs &= regs - 1) {
+                const auto reg = unsigned(std::countr_zero(regs));
+                if (until_[reg] <= at) {
+                    leave(reg, at);
+                } else {
+                    next_leave_ = std::min(next_leave_, until_[reg]);
+                }
             }
         }
         while (!inactive_.empty() && inactive_.top().first <= at) {
@@ -560,7 +548,7 @@ class Allocator {
         if (interval.to > at) {
             const Range& range = range_at(interval, at);
             if (range.from <= at) {
-                until_[reg] = std::min(interval.to, range.to);
+                occupy(active_[reg], std::min(interval.to, range.to));
                 return;
             }
             inactive_.push({range.from, active_[reg]});
@@ -621,12 +609,8 @@ class Allocator {
 
     // One of these registers, which are free for as long as the interval lives.
     [[nodiscard]] unsigned choose(std::uint32_t index, std::uint32_t free) const {
-        for (const unsigned hint : hints_of(index)) {
-            if (hint != kNoReg && (free >> hint & 1) != 0) {
-                return hint;
-            }
-        }
-        return first_choice(free, intervals_[index].from);
+        const unsigned hint = free_hint(intervals_[index], free);
+        return hint != kNoReg ? hint : first_choice(free, intervals_[index].from);
     }
     [[nodiscard]] unsigned first_choice(std::uint32_t free, Position from) const {
         unsigned home = kNoReg;
@@ -660,40 +644,42 @@ class Allocator {
         return intervals_[values_[value].piece].reg; // [0] has none
     }
 
-    [[nodiscard]] std::array<unsigned, 5> hints_of(std::uint32_t index) const {
-        const Interval& current = intervals_[index];
+    // The first of these registers that saves a move, if there is one.
+    [[nodiscard]] unsigned free_hint(const Interval& current, std::uint32_t free) const {
+        const auto is_free = [free](unsigned reg) { return (free >> reg & 1) != 0; };
         const ValueId value = current.value;
-        std::array<unsigned, 5> hints;
-        hints.fill(kNoReg);
-        std::size_t count = 0;
-        if (current.is_split) {
-            hints[count++] = reg_of(value);
+        if (current.is_split && is_free(reg_of(value))) {
+            return reg_of(value);
         }
         // Where the phi that it goes to is, or the one behind that.
         ValueId phi = values_[value].hint_phi;
         for (int steps = 0; phi != 0 && steps < 3; ++steps, phi = values_[phi].hint_phi) {
             if (reg_of(phi) != kNoReg) {
-                hints[count++] = reg_of(phi);
+                if (is_free(reg_of(phi))) {
+                    return reg_of(phi);
+                }
                 break;
             }
         }
-        hints[count] = values_[value].hint_reg;
-        count += hints[count] != kNoReg ? 1 : 0;
+        if (is_free(values_[value].hint_reg)) {
+            return values_[value].hint_reg;
+        }
         const Node& node = fn_[value];
         if (node.kind == Kind::Phi) {
-            for (const ValueId input : fn_.list(node)) {
-                if (count < hints.size() && reg_of(input) != kNoReg) {
-                    hints[count++] = reg_of(input);
+            constexpr std::size_t kEnough = 4; // it may have many
+            for (const ValueId input : fn_.list(node) | std::views::take(kEnough)) {
+                if (is_free(reg_of(input))) {
+                    return reg_of(input);
                 }
             }
         } else if (!has_list(node.kind)) {
             for (const unsigned i : {0U, 3U, 1U}) {
-                if (count < hints.size() && node.args[i] != 0 && reg_of(node.args[i]) != kNoReg) {
-                    hints[count++] = reg_of(node.args[i]);
+                if (is_free(reg_of(node.args[i]))) {
+                    return reg_of(node.args[i]);
                 }
             }
         }
-        return hints;
+        return kNoReg;
     }
 
     // Values that rest now, but meet this one later: whole values never do, in SSA form.
@@ -784,8 +770,8 @@ class Allocator {
     void spill(std::uint32_t index) {
         const Interval& interval = intervals_[index];
         const ValueId value = interval.value;
-        if (!is_remade(value) && out_.is_stored[value] == 0) {
-            out_.is_stored[value] = true;
+        if (!is_remade(value) && !out_.is_stored(value)) {
+            out_.slots_of.resize(fn_.nodes.size(), Allocation::kNoSlot);
             out_.slots_of[value] = out_.slots++;
         }
         const Position use = next_reg_use(interval, interval.from);
@@ -808,36 +794,30 @@ class Allocator {
 
     [[nodiscard]] Place place_of(const Interval& interval) const {
         if (interval.reg != kNoReg) {
-            return {.kind = Place::Kind::Reg, .reg = interval.reg};
+            return {Place::Kind::Reg, interval.reg};
         }
         if (is_remade(interval.value)) {
-            return {.kind = Place::Kind::Const, .value = interval.value};
+            return {Place::Kind::Const, interval.value};
         }
-        return {.kind = Place::Kind::Slot, .slot = out_.slots_of[interval.value]};
+        return {Place::Kind::Slot, out_.slot_of(interval.value)};
     }
 
     void find_places() {
-        out_.whole.resize(fn_.nodes.size());
-        out_.split_of.assign(fn_.nodes.size(), Allocation::kWhole);
-        for (ValueId id = 1; id < fn_.nodes.size(); ++id) {
-            const std::uint32_t piece = values_[id].piece;
-            if (piece == 0) {
-                if (is_remade(id)) {
-                    out_.whole[id] = {.kind = Place::Kind::Const, .value = id};
-                }
-                continue;
-            }
-            out_.whole[id] = place_of(intervals_[piece]);
-            if (intervals_[piece].next != 0) {
-                add_pieces(id, piece);
-                split_.push_back(id);
+        for (std::uint32_t i = 1; i <= made_.size(); ++i) {
+            const Interval& whole = intervals_[i];
+            if (whole.next == 0) {
+                out_.places[whole.value] = place_of(whole);
+            } else {
+                add_pieces(i);
+                split_.push_back(i);
             }
         }
         std::ranges::stable_sort(out_.moves, {}, &Move::at);
     }
 
-    void add_pieces(ValueId id, std::uint32_t index) {
-        out_.split_of[id] = std::uint32_t(out_.split.size());
+    void add_pieces(std::uint32_t index) {
+        out_.places[intervals_[index].value] = {Place::Kind::Split,
+                                                std::uint32_t(out_.split.size())};
         auto& pieces = out_.split.emplace_back();
         for (std::uint32_t i = index; i != 0; i = intervals_[i].next) {
             const Interval& piece = intervals_[i];
@@ -854,35 +834,48 @@ class Allocator {
         }
     }
 
+    // The first block of order_ that begins at or behind `at`.
+    [[nodiscard]] auto block_behind(Position at) const {
+        return std::ranges::lower_bound(order_, at, {},
+                                        [&](BlockId id) { return out_.block_begin[id]; });
+    }
     [[nodiscard]] bool is_block_begin(Position at) const {
-        const auto found = std::ranges::lower_bound(
-            order_, at, {}, [&](BlockId id) { return out_.block_begin[id]; });
+        const auto found = block_behind(at);
         return found != order_.end() && out_.block_begin[*found] == at;
     }
 
     void resolve() {
-        out_.edges.resize(fn_.blocks.size());
-        out_.entries.resize(fn_.blocks.size());
-        for (const ValueId id : split_) {
-            for (std::uint32_t i = values_[id].live_begin; i < values_[id].live_end; ++i) {
-                const BlockId block = live_blocks_[i];
-                const Place to = out_.place_of(id, out_.block_begin[block]);
-                if (to.kind == Place::Kind::Slot) {
-                    continue; // it was stored when it was made
-                }
-                for (const BlockId pred : fn_.blocks[block].preds) {
-                    connect(pred, block, out_.place_of(id, out_.block_end[pred] - 1), to);
-                }
-            }
+        for (const std::uint32_t index : split_) {
+            resolve_split(intervals_[index]);
         }
         for (const BlockId block : order_) {
             for (ValueId id = fn_.blocks[block].first; id != 0 && fn_[id].kind == Kind::Phi;
                  id = fn_[id].next) {
-                const Place to = out_.whole[id];
+                const Place to = out_.made_in(id);
                 const auto values = fn_.list(fn_[id]);
                 for (std::size_t i = 0; i < values.size(); ++i) {
                     const BlockId pred = fn_.blocks[block].preds[i];
                     connect(pred, block, out_.place_of(values[i], out_.block_end[pred] - 1), to);
+                }
+            }
+        }
+        sort_block_moves();
+    }
+
+    // On all edges on which it is live.
+    void resolve_split(const Interval& whole) {
+        const ValueId id = whole.value;
+        for (std::uint32_t i = whole.first_range; i < whole.last_range; ++i) {
+            const Range& range = ranges_[i];
+            for (auto next = block_behind(range.from);
+                 next != order_.end() && out_.block_begin[*next] < range.to; ++next) {
+                const BlockId block = *next;
+                const Place to = out_.place_of(id, out_.block_begin[block]);
+                if (block == fn_[id].block || to.kind == Place::Kind::Slot) {
+                    continue; // it was stored when it was made
+                }
+                for (const BlockId pred : fn_.blocks[block].preds) {
+                    connect(pred, block, out_.place_of(id, out_.block_end[pred] - 1), to);
                 }
             }
         }
@@ -893,9 +886,23 @@ class Allocator {
             return;
         }
         if (fn_[fn_.blocks[pred].last].kind == Kind::Jump) {
-            out_.edges[pred].push_back({out_.block_end[pred], from, to});
+            block_moves_.emplace_back(2 * pred + 1, Move{out_.block_end[pred], from, to});
         } else {
-            out_.entries[block].push_back({out_.block_begin[block], from, to});
+            block_moves_.emplace_back(2 * block, Move{out_.block_begin[block], from, to});
+        }
+    }
+
+    // By what they are numbered with; they stay in order otherwise.
+    void sort_block_moves() {
+        Vec<std::uint32_t>& first = out_.first_block_move;
+        first.assign(2 * fn_.blocks.size() + 2, 0);
+        for (const auto& [number, move] : block_moves_) {
+            ++first[number + 2];
+        }
+        std::partial_sum(first.begin(), first.end(), first.begin());
+        out_.block_moves.resize(block_moves_.size());
+        for (const auto& [number, move] : block_moves_) {
+            out_.block_moves[first[number + 1]++] = move;
         }
     }
 
@@ -923,8 +930,7 @@ class Allocator {
     const Cpu cpu_;
     Allocation out_{};
     Vec<BlockId> order_{}; // of positions; machine code has another one
-    std::size_t node_count_ = 0;
-    std::size_t value_count_ = 0;
+    Vec<ValueId> made_{};  // values that need a place, the last first
     Vec<Fixed> fixed_{};
     Vec<Value> values_{};
     Vec<RawUse> raw_{};
@@ -934,35 +940,28 @@ class Allocator {
     Vec<BlockId> blocks_{};
     Vec<ValueId> stamp_{};
     Vec<Position> live_end_{};
-    Vec<BlockId> live_blocks_{};
-    Vec<ValueId> split_{}; // that change their place
-    Vec<Entry> whole_{};   // by begin
-    std::size_t next_whole_ = 0;
+    Vec<std::uint32_t> split_{}; // first pieces of values that change their place
+    Vec<std::pair<std::size_t, Move>> block_moves_{}; // 2 * block: at its begin; + 1: at its end
+    std::uint32_t next_whole_ = 1;                    // of the intervals that are not split off
     Queue<Entry> pieces_{};
     Queue<Entry> inactive_{};
     std::uint32_t busy_ = 0; // registers (bits) of the intervals that are live now
     std::array<std::uint32_t, kMachineRegs> active_{}; // those
     std::array<Position, kMachineRegs> until_{};       // how far their ranges go
+    Position next_leave_ = kEnd;                       // none of those is less
     std::array<Position, kMachineRegs> home_until_{};
     std::uint32_t allowed_ = 0;
 };
 
 } // namespace
 
-Place Allocation::place_of(ValueId value, Position at) const {
-    if (split_of[value] == kWhole) {
-        return whole[value];
-    }
-    for (const Piece& piece : split[split_of[value]]) {
+Place Allocation::place_in(const Vec<Piece>& pieces, Position at) {
+    for (const Piece& piece : pieces) {
         if (at < piece.end) {
             return piece.place;
         }
     }
-    return split[split_of[value]].back().place;
-}
-
-Place Allocation::made_in(ValueId value) const {
-    return whole[value];
+    return pieces.back().place;
 }
 
 Allocation allocate(Function& fn, const Cpu& cpu) {

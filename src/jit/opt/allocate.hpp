@@ -8,15 +8,20 @@
 #include "jit/opt/ir.hpp"
 
 #include <cstdint>
+#include <span>
 
 namespace ebpfvm::jit::opt {
 
-/// Where a value is. Registers are x86's numbers.
+/// Where a value is.
 struct Place {
-    enum class Kind : std::uint8_t { None, Reg, Slot, Const } kind = Kind::None;
-    std::uint8_t reg = 0;
-    std::uint32_t slot = 0; ///< of 8 bytes, in the frame
-    ValueId value = 0;      ///< Const: what to load; also Frame
+    enum class Kind : std::uint32_t {
+        None,
+        Reg,   ///< `number` is x86's
+        Slot,  ///< of 8 bytes, in the frame
+        Const, ///< the value to load; also Frame
+        Split, ///< at several: Allocation::split
+    } kind = Kind::None;
+    std::uint32_t number = 0;
 
     [[nodiscard]] bool is_reg() const { return kind == Kind::Reg; }
     bool operator==(const Place&) const = default;
@@ -35,31 +40,58 @@ struct Move {
 };
 
 struct Allocation {
-    Vec<Position> positions{};   ///< by node
     Vec<Position> block_begin{}; ///< by block
     Vec<Position> block_end{};
-    Vec<Move> moves{};             ///< ascending; those of one position happen at once
-    Vec<Vec<Move>> edges{};        ///< by block: at its end if it has one successor
-    Vec<Vec<Move>> entries{};      ///< by block: at its begin if it has one predecessor
-    Vec<std::uint8_t> is_stored{}; ///< by node: to its slot, right after it is made
+    Vec<ValueId> params{}; ///< see is_param()
+    Vec<Move> moves{};     ///< ascending; those of one position happen at once
     std::uint32_t slots = 0;
     std::uint32_t used_regs = 0; ///< bits
 
     /// Where `value` is when the insn at `at` reads it.
-    [[nodiscard]] Place place_of(ValueId value, Position at) const;
+    [[nodiscard]] Place place_of(ValueId value, Position at) const {
+        const Place place = places[value];
+        return place.kind != Place::Kind::Split ? place : place_in(split[place.number], at);
+    }
     /// Where it is made.
-    [[nodiscard]] Place made_in(ValueId value) const;
+    [[nodiscard]] Place made_in(ValueId value) const {
+        const Place place = places[value];
+        return place.kind != Place::Kind::Split ? place : split[place.number].front().place;
+    }
+    /// Is it put into its slot, right after it is made?
+    [[nodiscard]] bool is_stored(ValueId value) const {
+        return !slots_of.empty() && slots_of[value] != kNoSlot;
+    }
     [[nodiscard]] std::uint32_t slot_of(ValueId value) const { return slots_of[value]; }
+    /// Moves at the begin of a block that has one predecessor.
+    [[nodiscard]] std::span<const Move> entries(BlockId block) const {
+        return block_moves_from(2 * block);
+    }
+    /// Moves at the end of a block that has one successor.
+    [[nodiscard]] std::span<const Move> edges(BlockId block) const {
+        return block_moves_from(2 * block + 1);
+    }
+    /// Both.
+    [[nodiscard]] std::size_t count_block_moves(BlockId block) const {
+        return first_block_move[2 * block + 2] - first_block_move[2 * block];
+    }
 
     struct Piece {
         Position end = 0;
         Place place{};
     };
-    Vec<Vec<Piece>> split{};       ///< of values that change their place
-    Vec<std::uint32_t> split_of{}; ///< by node: index into `split`, or kWhole
-    Vec<Place> whole{};            ///< by node
-    Vec<std::uint32_t> slots_of{}; ///< by node
-    static constexpr std::uint32_t kWhole = ~std::uint32_t{0};
+    Vec<Place> places{};                   ///< by node
+    Vec<Vec<Piece>> split{};               ///< of values that change their place
+    Vec<std::uint32_t> slots_of{};         ///< by node, or empty: nothing has a slot
+    Vec<Move> block_moves{};               ///< each block's entries and edges
+    Vec<std::uint32_t> first_block_move{}; ///< two for each block, and where the last ends
+    static constexpr std::uint32_t kNoSlot = ~std::uint32_t{0};
+
+  private:
+    [[nodiscard]] static Place place_in(const Vec<Piece>& pieces, Position at);
+    [[nodiscard]] std::span<const Move> block_moves_from(std::size_t i) const {
+        return {block_moves.data() + first_block_move[i],
+                block_moves.data() + first_block_move[i + 1]};
+    }
 };
 
 [[nodiscard]] Allocation allocate(Function& fn, const Cpu& cpu);

@@ -78,10 +78,15 @@ class FunctionEmitter {
           stack_(shared.stack), note_(note) {}
 
     void run() {
-        find_frame();
+        find_empty();
+        choose_aligned();
+        measure();
         labels_.resize(fn_.blocks.size());
-        for (const BlockId block : fn_.layout) {
-            labels_[block] = as_.newLabel();
+        offsets_.assign(fn_.blocks.size(), kNotYet);
+        if (note_) { // a listing shows where all blocks begin
+            for (const BlockId block : fn_.layout) {
+                labels_[block] = as_.newLabel();
+            }
         }
         const std::size_t described = map_ != nullptr ? map_->functions().size() : 0;
         if (map_ != nullptr) {
@@ -89,7 +94,6 @@ class FunctionEmitter {
             map_->place(here(), fn_.code->insn_of(fn_.code->subprogs[fn_.subprog]));
         }
         prologue();
-        guess_places();
         for (std::size_t i = 0; i < fn_.layout.size(); ++i) {
             block_ = placed_ = fn_.layout[i];
             next_place_ = i + 1;
@@ -111,24 +115,33 @@ class FunctionEmitter {
 
     // Frame.
 
-    void find_frame() {
-        std::uint32_t bpf = 0;
-        bool calls = false;
-        for (const BlockId block : fn_.layout) {
-            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                calls |= is_call(fn_[id].kind);
-                if (bpf != fn_.frame_bytes) {
-                    each_arg(fn_, fn_[id], [&](ValueId& arg) {
-                        bpf = fn_[arg].kind == Kind::Frame ? fn_.frame_bytes : bpf;
-                    });
-                }
-            }
-        }
+    // The frame, and where everything will be, more or less.
+    void measure() {
+        begin_.resize(fn_.blocks.size());
+        end_.resize(fn_.blocks.size());
         saved_ = places_.used_regs & kSavedByCallee;
         if (fn_.anchor != Anchor::None) {
             saved_ &= ~(1U << kAnchorReg);
         }
-        room_ = bpf + 8 * places_.slots;
+        bool calls = false;
+        bool has_frame = false;
+        std::uint32_t at = 0;
+        for (const BlockId block : fn_.layout) {
+            at += is_aligned_[block] != 0 ? kLoopAlignment / 2 : 0;
+            begin_[block] = at;
+            constexpr std::uint32_t kMove = 4;
+            at += kMove * std::uint32_t(places_.count_block_moves(block) + moves_in(block));
+            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
+                calls |= is_call(fn_[id].kind);
+                if (fn_.frame_bytes != 0 && !has_frame) {
+                    each_arg(fn_, fn_[id],
+                             [&](ValueId& arg) { has_frame |= fn_[arg].kind == Kind::Frame; });
+                }
+                at += bytes_of(id);
+            }
+            end_[block] = at;
+        }
+        room_ = (has_frame ? fn_.frame_bytes : 0) + 8 * places_.slots;
         frame_top_ = std::int32_t(room_);
         const std::uint32_t pushed = 8 + 8 * std::uint32_t(std::popcount(saved_));
         if (calls || room_ != 0) {
@@ -149,19 +162,12 @@ class FunctionEmitter {
             map_->begin_body(here());
         }
         Vec<Move> moves;
-        for (ValueId id = fn_.blocks[0].first; id != 0; id = fn_[id].next) {
-            if (is_param(fn_, fn_[id])) {
-                const Place from{.kind = Place::Kind::Reg, .reg = param_reg(fn_, fn_[id])};
-                if (places_.made_in(id) != from) {
-                    moves.push_back({0, from, places_.made_in(id)});
-                }
-            }
+        for (const ValueId id : places_.params) {
+            moves.push_back({0, {Place::Kind::Reg, param_reg(fn_, fn_[id])}, places_.made_in(id)});
         }
         move_all(std::move(moves));
-        for (ValueId id = fn_.blocks[0].first; id != 0; id = fn_[id].next) {
-            if (is_param(fn_, fn_[id])) {
-                store_if_spilled(id);
-            }
+        for (const ValueId id : places_.params) {
+            store_if_spilled(id);
         }
     }
 
@@ -181,8 +187,8 @@ class FunctionEmitter {
     }
 
     void store_if_spilled(ValueId id) {
-        if (places_.is_stored[id] != 0 && places_.made_in(id).is_reg()) {
-            as_.mov(slot_at(places_.slot_of(id)), gp(places_.made_in(id).reg));
+        if (places_.is_stored(id) && places_.made_in(id).is_reg()) {
+            as_.mov(slot_at(places_.slot_of(id)), gp(places_.made_in(id).number));
         }
     }
 
@@ -217,36 +223,41 @@ class FunctionEmitter {
         if (to.is_reg()) {
             switch (from.kind) {
             case Place::Kind::Reg:
-                as_.mov(gp(to.reg), gp(from.reg));
+                as_.mov(gp(to.number), gp(from.number));
                 return;
             case Place::Kind::Slot:
-                as_.mov(gp(to.reg), slot_at(from.slot));
+                as_.mov(gp(to.number), slot_at(from.number));
                 return;
             case Place::Kind::Const:
-                load_value(gp(to.reg), from.value);
+                load_value(gp(to.number), from.number);
                 return;
             case Place::Kind::None:
                 return;
             }
         }
-        const x86::Mem slot = slot_at(to.slot);
+        const x86::Mem slot = slot_at(to.number);
         if (from.is_reg()) {
-            as_.mov(slot, gp(from.reg));
+            as_.mov(slot, gp(from.number));
         } else if (from.kind == Place::Kind::Slot) {
-            as_.movq(x86::xmm0, slot_at(from.slot));
+            as_.movq(x86::xmm0, slot_at(from.number));
             as_.movq(slot, x86::xmm0);
         } else if (from.kind == Place::Kind::Const) {
-            const Node& node = fn_[from.value];
+            const Node& node = fn_[from.number];
             if (node.kind == Kind::Const && is_imm32(node.imm)) {
                 as_.mov(slot, node.imm);
             } else {
-                load_value(gp(kScratch), from.value);
+                load_value(gp(kScratch), from.number);
                 as_.mov(slot, gp(kScratch));
             }
         }
     }
 
     // All at once. Constants come last: nothing reads them.
+    void move_all(std::span<const Move> moves) {
+        if (!moves.empty()) {
+            move_all(Vec<Move>(moves.begin(), moves.end()));
+        }
+    }
     void move_all(Vec<Move> moves) {
         std::erase_if(moves, [](const Move& m) { return m.from == m.to; });
         while (!moves.empty()) {
@@ -262,7 +273,7 @@ class FunctionEmitter {
                 continue;
             }
             // A cycle: what the first overwrites is read from the scratch register from now on.
-            const Place kept{.kind = Place::Kind::Reg, .reg = std::uint8_t(kScratch)};
+            const Place kept{Place::Kind::Reg, kScratch};
             const Place overwritten = moves.front().to;
             move(overwritten, kept);
             for (Move& other : moves) {
@@ -274,12 +285,12 @@ class FunctionEmitter {
     }
 
     void moves_at(Position at) {
-        Vec<Move> moves;
+        const std::size_t first = next_move_;
         while (next_move_ < places_.moves.size() && places_.moves[next_move_].at <= at) {
-            moves.push_back(places_.moves[next_move_++]);
+            ++next_move_;
         }
-        if (!moves.empty()) {
-            move_all(std::move(moves));
+        if (next_move_ != first) {
+            move_all(std::span(places_.moves).subspan(first, next_move_ - first));
         }
     }
 
@@ -289,9 +300,9 @@ class FunctionEmitter {
     [[nodiscard]] x86::Gp reg_of(ValueId value) const {
         const Place place = places_.place_of(value, at_);
         EBPFVM_ASSERT(place.is_reg());
-        return gp(place.reg);
+        return gp(place.number);
     }
-    [[nodiscard]] x86::Gp dst() const { return gp(places_.made_in(id_).reg); }
+    [[nodiscard]] x86::Gp dst() const { return gp(places_.made_in(id_).number); }
     [[nodiscard]] x86::Gp arg(unsigned i) const { return reg_of(fn_[id_].args[i]); }
     [[nodiscard]] bool is_imm(unsigned i) const { return is_floating(fn_[id_].args[i]); }
     [[nodiscard]] std::int64_t imm(unsigned i) const { return fn_[fn_[id_].args[i]].imm; }
@@ -323,10 +334,15 @@ class FunctionEmitter {
 
     // Blocks.
 
-    [[nodiscard]] bool is_empty(BlockId block) const {
-        return block != 0 && fn_[fn_.blocks[block].first].kind == Kind::Jump &&
-               places_.edges[block].empty() && places_.entries[block].empty();
+    // Blocks without code.
+    void find_empty() {
+        is_empty_.resize(fn_.blocks.size());
+        for (const BlockId block : fn_.layout) {
+            is_empty_[block] = block != 0 && fn_[fn_.blocks[block].first].kind == Kind::Jump &&
+                               places_.count_block_moves(block) == 0;
+        }
     }
+    [[nodiscard]] bool is_empty(BlockId block) const { return is_empty_[block] != 0; }
     // Where a jump to the block ends up.
     [[nodiscard]] BlockId end_of(BlockId block) const {
         for (unsigned steps = 0; is_empty(block) && steps < 64; ++steps) {
@@ -334,7 +350,18 @@ class FunctionEmitter {
         }
         return block;
     }
-    [[nodiscard]] Label label_of(BlockId block) { return labels_[end_of(block)]; }
+    // Most blocks need no label: nothing jumps to them.
+    [[nodiscard]] Label label_of(BlockId block) {
+        const BlockId target = end_of(block);
+        Label& label = labels_[target];
+        if (!label.isValid()) {
+            label = as_.newLabel();
+            if (offsets_[target] != kNotYet) {
+                as_.code()->bindLabel(label, as_.currentSection()->id(), offsets_[target]);
+            }
+        }
+        return label;
+    }
     // Does control get there by itself?
     [[nodiscard]] bool is_next(BlockId block) const {
         const BlockId target = end_of(block);
@@ -348,56 +375,39 @@ class FunctionEmitter {
     }
 
     void emit_block() {
-        if (is_aligned_[block_]) {
+        if (is_aligned_[block_] != 0) {
             as_.align(asmjit::AlignMode::kCode, kLoopAlignment);
         }
-        bind(labels_[block_]);
+        offsets_[block_] = here();
+        if (labels_[block_].isValid()) {
+            bind(labels_[block_]);
+        }
         at_ = places_.block_begin[block_];
         next_move_ = std::size_t(std::ranges::lower_bound(places_.moves, at_, {}, &Move::at) -
                                  places_.moves.begin());
-        if (!places_.entries[block_].empty()) {
-            move_all(places_.entries[block_]);
-        }
+        move_all(places_.entries(block_));
         for (id_ = fn_.blocks[block_].first; id_ != 0; id_ = fn_[id_].next) {
             const Node& node = fn_[id_];
             if (node.kind == Kind::Phi) {
                 store_if_spilled(id_);
                 continue;
             }
-            at_ = places_.positions[id_];
+            at_ += kStep;
             moves_at(at_);
             note_place(node);
             emit_node(node);
-            if (has_value(node.kind) && !is_param(fn_, node)) {
+            if (places_.is_stored(id_) && !is_param(fn_, node)) {
                 store_if_spilled(id_);
             }
         }
     }
 
-    // Which loops are aligned, and where everything will be, more or less.
-    void guess_places() {
-        const auto blocks = fn_.blocks.size();
-        is_aligned_.assign(blocks, false);
-        if (fn_.aligns_loops) {
-            choose_aligned();
-        }
-        begin_.assign(blocks, 0);
-        end_.assign(blocks, 0);
-        std::uint32_t at = 0;
-        for (const BlockId block : fn_.layout) {
-            at += is_aligned_[block] ? kLoopAlignment / 2 : 0;
-            begin_[block] = at;
-            constexpr std::uint32_t kMove = 4;
-            at += kMove * std::uint32_t(places_.entries[block].size() +
-                                        places_.edges[block].size() + moves_in(block));
-            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                at += bytes_of(id);
-            }
-            end_[block] = at;
-        }
-    }
     // The first blocks of innermost loops, unless they are all of it: those run as fast anywhere.
     void choose_aligned() {
+        is_aligned_.resize(fn_.blocks.size());
+        if (!fn_.aligns_loops || fn_.headers.empty()) {
+            return;
+        }
         Vec<std::uint32_t> sizes(fn_.blocks.size(), 0); // in blocks
         for (const BlockId block : fn_.layout) {
             const BlockId loop = fn_.blocks[block].loop;
@@ -430,25 +440,26 @@ class FunctionEmitter {
         return std::size_t(place_of(places_.block_end[block]) -
                            place_of(places_.block_begin[block]));
     }
-    [[nodiscard]] std::uint32_t bytes_of(ValueId id) const {
-        constexpr std::uint32_t kInsn = 4;
-        constexpr std::uint32_t kCall = 3 * kInsn;
-        const Node& node = fn_[id];
-        const std::uint32_t store = places_.is_stored[id] != 0 ? kInsn + 1 : 0;
-        switch (node.kind) {
+    // What a kind of node takes, and what comes on top.
+    struct Bytes {
+        std::uint8_t least = 4;
+        bool adds_imms = false;
+        bool adds_move = false; // of an argument to the result's register
+    };
+    [[nodiscard]] static constexpr Bytes bytes_of(Kind kind) {
+        switch (kind) {
         case Kind::None:
         case Kind::Forward:
+        case Kind::Const:
         case Kind::Param:
         case Kind::Phi:
-            return store;
-        case Kind::Const:
-            return store + bytes_of_const(node.imm);
+            return {.least = 0};
         case Kind::Return:
-            return 3 * kInsn + 2 * std::uint32_t(std::popcount(saved_));
+            return {.least = 12};
         case Kind::Branch:
         case Kind::Select:
         case Kind::MulHigh:
-            return store + 2 * kInsn + bytes_of_imm(node);
+            return {.least = 8, .adds_imms = true};
         case Kind::Udiv:
         case Kind::Umod:
         case Kind::Sdiv:
@@ -456,31 +467,56 @@ class FunctionEmitter {
         case Kind::Switch:
         case Kind::CompareExchange:
         case Kind::Fetch:
-            return store + 5 * kInsn;
+            return {.least = 20};
         case Kind::CallHelper:
         case Kind::CallLocal:
         case Kind::CallThunk:
         case Kind::Find:
         case Kind::TailCall:
-            return store + 2 * kCall + 2 * kInsn * node.args[1];
+            return {.least = 24};
         default:
-            if (is_access(node.kind)) {
-                return store + kInsn + (node.imm == std::int8_t(node.imm) ? 1 : 4) +
-                       bytes_of_imm(node);
-            }
-            return store + kInsn + bytes_of_imm(node) +
-                   (node.args[0] != 0 && places_.made_in(id) != places_.whole[node.args[0]] ? 2
-                                                                                            : 0);
+            return {.adds_imms = true, .adds_move = !is_access(kind)};
         }
+    }
+    [[nodiscard]] std::uint32_t bytes_of(ValueId id) const {
+        static constexpr auto kBytes = [] {
+            std::array<Bytes, std::size_t(Kind::TailCall) + 1> table{};
+            for (std::size_t kind = 0; kind < table.size(); ++kind) {
+                table[kind] = bytes_of(Kind(kind));
+            }
+            return table;
+        }();
+        const Node& node = fn_[id];
+        const Bytes bytes = kBytes[std::size_t(node.kind)];
+        std::uint32_t sum = bytes.least + (places_.is_stored(id) ? 5 : 0);
+        if (bytes.adds_imms) {
+            sum += bytes_of_imms(node);
+            if (bytes.adds_move) {
+                const ValueId from = node.args[0];
+                sum += from != 0 && places_.made_in(id) != places_.made_in(from) ? 2 : 0;
+            } else if (is_access(node.kind)) {
+                sum += bytes_of_imm(node.imm);
+            }
+        } else if (node.kind == Kind::Const) {
+            sum += bytes_of_const(node.imm);
+        } else if (node.kind == Kind::Return) {
+            sum += 2 * std::uint32_t(std::popcount(saved_));
+        } else if (is_call(node.kind)) {
+            sum += 8 * node.args[1];
+        }
+        return sum;
     }
     [[nodiscard]] static std::uint32_t bytes_of_const(std::int64_t value) {
         return value == 0 ? 2 : std::uint64_t(value) <= 0xffff'ffff ? 5 : is_imm32(value) ? 7 : 10;
     }
-    [[nodiscard]] std::uint32_t bytes_of_imm(const Node& node) const {
+    [[nodiscard]] static std::uint32_t bytes_of_imm(std::int64_t value) {
+        return value == std::int8_t(value) ? 1 : 4;
+    }
+    [[nodiscard]] std::uint32_t bytes_of_imms(const Node& node) const {
         std::uint32_t bytes = 0;
         for (const ValueId arg : node.args) {
             if (arg != 0 && is_floating(arg)) {
-                bytes += fn_[arg].imm == std::int8_t(fn_[arg].imm) ? 1 : 4;
+                bytes += bytes_of_imm(fn_[arg].imm);
             }
         }
         return bytes;
@@ -532,7 +568,7 @@ class FunctionEmitter {
         }
         const BlockId from = std::exchange(block_, block);
         id_ = end;
-        at_ = places_.positions[end];
+        at_ = position_of_end(block);
         note_place(fn_[end]);
         branch(fn_[end]);
         block_ = from;
@@ -544,13 +580,16 @@ class FunctionEmitter {
             return false;
         }
         for (ValueId id = target.first; id != target.last; id = fn_[id].next) {
-            if (fn_[id].kind != Kind::Phi || places_.is_stored[id] != 0) {
+            if (fn_[id].kind != Kind::Phi || places_.is_stored(id)) {
                 return false;
             }
         }
         const auto move =
             std::ranges::lower_bound(places_.moves, places_.block_begin[block], {}, &Move::at);
-        return move == places_.moves.end() || move->at > places_.positions[target.last];
+        return move == places_.moves.end() || move->at > position_of_end(block);
+    }
+    [[nodiscard]] Position position_of_end(BlockId block) const {
+        return places_.block_end[block] - kStep;
     }
 
     void note_place(const Node& node) {
@@ -656,9 +695,7 @@ class FunctionEmitter {
             as_.call(find_of(*reinterpret_cast<const exec::HashLookup*>(node.imm)));
             return end_in(x86::rax, Width::W64);
         case Kind::Jump:
-            if (!places_.edges[block_].empty()) {
-                move_all(places_.edges[block_]);
-            }
+            move_all(places_.edges(block_));
             return jump_or_branch(end_of(fn_.blocks[block_].succs.front()));
         case Kind::Branch:
             return branch(node);
@@ -809,9 +846,9 @@ class FunctionEmitter {
     void begin_in(const x86::Gp& reg, unsigned i, Width width) {
         const Place from = places_.place_of(fn_[id_].args[i], at_);
         if (!from.is_reg()) {
-            move(from, {.kind = Place::Kind::Reg, .reg = std::uint8_t(reg.id())});
-        } else if (width == Width::W32 || gp(from.reg) != reg) {
-            as_.mov(sized(reg, width), sized(gp(from.reg), width));
+            move(from, {Place::Kind::Reg, reg.id()});
+        } else if (width == Width::W32 || gp(from.number) != reg) {
+            as_.mov(sized(reg, width), sized(gp(from.number), width));
         }
     }
     void end_in(const x86::Gp& reg, Width width) {
@@ -1092,7 +1129,7 @@ class FunctionEmitter {
 
     void leave(const Node& node) {
         const Place from = places_.place_of(node.args[0], at_);
-        const Place rax{.kind = Place::Kind::Reg, .reg = std::uint8_t(kRax)};
+        const Place rax{Place::Kind::Reg, kRax};
         if (from != rax) {
             move(from, rax);
         }
@@ -1124,9 +1161,7 @@ class FunctionEmitter {
         Vec<Move> moves;
         const auto args = fn_.list(node);
         for (std::size_t i = 0; i < args.size(); ++i) {
-            moves.push_back({at_,
-                             places_.place_of(args[i], at_),
-                             {.kind = Place::Kind::Reg, .reg = kArgRegs[i]}});
+            moves.push_back({at_, places_.place_of(args[i], at_), {Place::Kind::Reg, kArgRegs[i]}});
         }
         move_all(std::move(moves));
     }
@@ -1137,11 +1172,11 @@ class FunctionEmitter {
         for (std::size_t i = 0; i < args.size(); ++i) {
             Place from = places_.place_of(args[i], at_);
             if (!from.is_reg()) {
-                const Place scratch{.kind = Place::Kind::Reg, .reg = std::uint8_t(kScratch)};
+                const Place scratch{Place::Kind::Reg, kScratch};
                 move(from, scratch);
                 from = scratch;
             }
-            as_.mov(state_field(offsets::kCallRegs + int(8 * (i + 1))), gp(from.reg));
+            as_.mov(state_field(offsets::kCallRegs + int(8 * (i + 1))), gp(from.number));
         }
     }
 
@@ -1230,6 +1265,7 @@ class FunctionEmitter {
 
     static constexpr std::uint32_t kLoopAlignment = 32;
     static constexpr std::uint32_t kNear = 110;
+    static constexpr std::size_t kNotYet = ~std::size_t{0};
 
     Function& fn_;
     const Allocation& places_;
@@ -1238,10 +1274,12 @@ class FunctionEmitter {
     CodeMap* map_;
     StackWriter& stack_;
     const std::function<void(std::size_t)>& note_;
-    Vec<Label> labels_{};
-    Vec<std::uint32_t> begin_{}; // of blocks; guessed, as are these
+    Vec<std::uint8_t> is_empty_{}; // by block, as are these
+    Vec<std::uint8_t> is_aligned_{};
+    Vec<Label> labels_{};        // of blocks that were jumped to
+    Vec<std::size_t> offsets_{}; // of their code
+    Vec<std::uint32_t> begin_{}; // guessed
     Vec<std::uint32_t> end_{};
-    Vec<bool> is_aligned_{};            // by block
     Vec<std::function<void()>> cold_{}; // code that is rarely run, behind the rest
     Label exit_{};
     std::uint32_t saved_ = 0; // registers, as bits
