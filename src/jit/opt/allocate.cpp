@@ -38,10 +38,22 @@ struct Fixed {
 // What is known of a value besides its interval.
 struct Value {
     std::uint32_t first_use = 0; // into raw_; 0: none
-    Position made_at = 0;
-    std::uint32_t piece = 0; // the first; 0: it needs no register
-    ValueId hint_phi = 0;    // that it goes to
+    std::uint32_t piece = 0;     // the first; 0: it needs no register
+    ValueId hint_phi = 0;        // that it goes to
     std::uint8_t hint_reg = kNoReg;
+};
+
+// A value that needs a place.
+struct Made {
+    ValueId value;
+    Position at;
+    std::uint32_t home; // rank of its block
+};
+
+// How far a value lives in a block.
+struct Reached {
+    ValueId value = 0; // the latest that reached it
+    Position end = 0;
 };
 
 // A piece of a value's lifetime, in one place.
@@ -80,23 +92,19 @@ class Allocator {
     // has to wait comes at the end of its loop, so that it is in nobody's way.
     void find_order() {
         Vec<std::uint8_t> is_placed(fn_.blocks.size(), false);
-        const bool is_program_order = std::ranges::all_of(fn_.layout, [&](BlockId id) {
-            is_placed[id] = true;
-            return id == 0 || is_placed[fn_.blocks[id].idom] != 0;
-        });
-        if (is_program_order) {
-            order_ = fn_.layout;
-            return;
-        }
-        is_placed.assign(fn_.blocks.size(), false);
-        Vec<Vec<BlockId>> waiting(fn_.blocks.size()); // by the block that dominates
+        // By the block that dominates: the latest that waits for it; by that: the one before.
+        Vec<BlockId> waiting(fn_.blocks.size(), kNoBlock);
+        Vec<BlockId> waits_with(fn_.blocks.size(), kNoBlock);
         Vec<BlockId> ready; // those that waited for a block which has come
         order_.reserve(fn_.layout.size());
         const auto place = [&](BlockId id) {
             is_placed[id] = true;
             order_.push_back(id);
-            ready.insert(ready.end(), waiting[id].begin(), waiting[id].end());
-            waiting[id].clear();
+            const auto count = std::ptrdiff_t(ready.size());
+            for (BlockId other = waiting[id]; other != kNoBlock; other = waits_with[other]) {
+                ready.push_back(other);
+            }
+            std::reverse(ready.begin() + count, ready.end());
         };
         const auto place_ready = [&](auto may_come) {
             Vec<BlockId> kept;
@@ -120,7 +128,7 @@ class Allocator {
             if (id == 0 || is_placed[idom] != 0) {
                 place(id);
             } else {
-                waiting[idom].push_back(id);
+                waits_with[id] = std::exchange(waiting[idom], id);
             }
         }
         place_ready([](BlockId) { return true; });
@@ -160,29 +168,32 @@ class Allocator {
         raw_.reserve(nodes);
         raw_.emplace_back();
         Position at = kStep * Position(nodes + fn_.blocks.size()); // more than enough
-        for (const BlockId block : std::views::reverse(order_)) {
+        ranks_.resize(fn_.blocks.size());
+        for (auto rank = std::uint32_t(order_.size()); rank-- > 0;) {
+            const BlockId block = order_[rank];
+            ranks_[block] = rank;
             out_.block_end[block] = at;
             for (ValueId id = fn_.blocks[block].last; id != 0; id = fn_[id].prev) {
                 if (fn_[id].kind == Kind::Phi) {
-                    collect_phi(id, at - kStep);
+                    made_.push_back({id, at - kStep, rank});
+                    collect_phi(id);
                 } else {
                     at -= kStep;
-                    collect_insn(id, at);
+                    collect_insn(id, at, rank);
                 }
             }
             at -= kStep;
             out_.block_begin[block] = at;
         }
         for (const ValueId param : out_.params) { // all of them are there from the beginning
-            add_value(param, at);
+            made_.push_back({param, at, 0});
         }
         for (Fixed& fixed : fixed_) {
             std::ranges::reverse(fixed.places);
         }
     }
 
-    void collect_phi(ValueId id, Position at) {
-        add_value(id, at);
+    void collect_phi(ValueId id) {
         const Node& node = fn_[id];
         const auto values = fn_.list(node);
         for (std::size_t i = 0; i < values.size(); ++i) {
@@ -193,7 +204,7 @@ class Allocator {
         }
     }
 
-    void collect_insn(ValueId id, Position at) {
+    void collect_insn(ValueId id, Position at, std::uint32_t home) {
         const Node& node = fn_[id];
         if (is_param(node)) {
             hint_reg(id, param_reg(node));
@@ -202,7 +213,8 @@ class Allocator {
         }
         const Constraints constraints = constraints_of(fn_, node, cpu_);
         if (has_value(node.kind)) {
-            add_value(id, at + (constraints.is_made_late ? 2 : 1));
+            made_.push_back({id, at + (constraints.is_made_late ? 2 : 1), home});
+            out_.uses_frame |= node.kind == Kind::Frame;
         }
         if (constraints.clobbers != 0) {
             clobber(constraints.clobbers, at + 1);
@@ -210,7 +222,9 @@ class Allocator {
         if (constraints.result_hint >= 0) {
             hint_reg(id, std::uint8_t(constraints.result_hint));
         }
-        if (has_list(node.kind)) {
+        const unsigned count = kArgCounts[std::size_t(node.kind)];
+        if (count == kList) {
+            out_.has_calls = true;
             const auto args = fn_.list(node);
             for (std::size_t i = args.size(); i-- > 0;) {
                 add_use(args[i], {0, at, node.block, false});
@@ -221,17 +235,12 @@ class Allocator {
         if (node.kind == Kind::Return) {
             hint_reg(node.args[0], kRax);
         }
-        const unsigned args = max_args(node.kind);
-        for (unsigned i = 0; i < args; ++i) {
+        for (unsigned i = 0; i < count; ++i) {
             const Position late = constraints.late >> i & 1;
             add_use(node.args[i], {0, at + late, node.block, node.kind != Kind::Return});
         }
     }
 
-    void add_value(ValueId value, Position made_at) {
-        values_[value].made_at = made_at;
-        made_.push_back(value);
-    }
     void add_use(ValueId value, const RawUse& use) {
         if (is_allocated(value)) {
             raw_.push_back(use);
@@ -239,6 +248,7 @@ class Allocator {
                 std::exchange(values_[value].first_use, std::uint32_t(raw_.size() - 1));
         } else if (value != 0) {
             out_.places[value] = {Place::Kind::Const, value};
+            out_.uses_frame |= fn_[value].kind == Kind::Frame;
         }
     }
     void hint_reg(ValueId value, std::uint8_t reg) {
@@ -271,31 +281,34 @@ class Allocator {
         ranges_.reserve(made_.size());
         uses_.reserve(raw_.size() + made_.size()); // one more each: where it is made
         intervals_.push_back({});
-        stamp_.resize(fn_.blocks.size());
-        live_end_.resize(fn_.blocks.size());
-        for (const ValueId id : std::views::reverse(made_)) {
-            build_interval(id);
+        reached_.resize(fn_.blocks.size());
+        blocks_.resize(fn_.blocks.size());
+        for (const Made& made : std::views::reverse(made_)) {
+            build_interval(made);
         }
     }
 
     // In the order of their begins.
-    void build_interval(ValueId id) {
-        Value& value = values_[id];
-        const BlockId home = fn_[id].block;
-        Interval interval;
+    void build_interval(const Made& made) {
+        const ValueId id = made.value;
+        const BlockId home = order_[made.home];
+        values_[id].piece = std::uint32_t(intervals_.size());
+        Interval& interval = intervals_.emplace_back();
         interval.value = id;
-        interval.from = value.made_at;
-        Position home_to = interval.from + 1;
-        blocks_.clear();
+        interval.from = made.at;
+        Position home_to = made.at + 1;
+        std::size_t count = 0; // of blocks_: those where it lives besides
+        std::uint32_t last = made.home;
         const auto reach = [&](BlockId block, Position to) {
+            Reached& reached = reached_[block];
             if (block == home) {
                 home_to = std::max(home_to, to);
-            } else if (stamp_[block] == id) {
-                live_end_[block] = std::max(live_end_[block], to);
+            } else if (reached.value == id) {
+                reached.end = std::max(reached.end, to);
             } else {
-                stamp_[block] = id;
-                live_end_[block] = to;
-                blocks_.push_back(block);
+                reached = {id, to};
+                blocks_[count++] = block;
+                last = std::max(last, ranks_[block]);
             }
         };
         interval.first_use = std::uint32_t(uses_.size());
@@ -304,7 +317,7 @@ class Allocator {
         }
         bool is_sorted = true;
         Position latest = 0;
-        for (std::uint32_t i = value.first_use; i != 0; i = raw_[i].next) {
+        for (std::uint32_t i = values_[id].first_use; i != 0; i = raw_[i].next) {
             const RawUse& use = raw_[i];
             const Position at = use.at != kBlockEnd ? use.at : out_.block_end[use.block] - 1;
             reach(use.block, at + 1);
@@ -317,44 +330,39 @@ class Allocator {
             std::sort(uses_.begin() + interval.first_use, uses_.end(),
                       [](const Use& a, const Use& b) { return a.at < b.at; });
         }
-        for (std::size_t i = 0; i < blocks_.size(); ++i) {
+        for (std::size_t i = 0; i < count; ++i) {
             for (const BlockId pred : fn_.blocks[blocks_[i]].preds) {
                 reach(pred, out_.block_end[pred]);
             }
         }
         interval.first_range = std::uint32_t(ranges_.size());
         ranges_.push_back({interval.from, home_to});
-        if (!blocks_.empty()) {
-            add_ranges(id);
-        }
+        add_ranges(id, std::span(blocks_).first(count),
+                   std::span(order_).subspan(made.home + 1, last - made.home));
         interval.last_range = std::uint32_t(ranges_.size());
         interval.to = ranges_.back().to;
-        value.piece = std::uint32_t(intervals_.size());
-        intervals_.push_back(interval);
     }
 
-    // By position. Those of a value that is live nearly everywhere are picked from all.
-    void sort_blocks(ValueId id) {
-        constexpr std::size_t kMany = 16;
-        if (blocks_.size() < kMany || blocks_.size() < order_.size() / kMany) {
-            std::ranges::sort(blocks_, {}, [&](BlockId block) { return out_.block_begin[block]; });
-            return;
-        }
-        const auto picked = std::ranges::copy_if(
-            order_, blocks_.begin(), [&](BlockId block) { return stamp_[block] == id; });
-        EBPFVM_ASSERT(picked.out == blocks_.end());
-    }
-
-    // In blocks_: all where it is live, but for its own.
-    void add_ranges(ValueId id) {
-        sort_blocks(id);
-        for (const BlockId block : blocks_) {
-            const Range range{out_.block_begin[block], live_end_[block]};
-            if (ranges_.back().to == range.from) {
-                ranges_.back().to = range.to;
-            } else {
-                ranges_.push_back(range);
+    // For blocks that it reached. They are among `all`, which are in order.
+    void add_ranges(ValueId id, std::span<BlockId> blocks, std::span<const BlockId> all) {
+        constexpr std::size_t kSparse = 8;
+        if (all.size() <= kSparse * blocks.size()) {
+            for (const BlockId block : all) {
+                if (reached_[block].value == id) {
+                    add_range(block);
+                }
             }
+        } else {
+            std::ranges::sort(blocks, {}, [&](BlockId block) { return ranks_[block]; });
+            std::ranges::for_each(blocks, [&](BlockId block) { add_range(block); });
+        }
+    }
+    void add_range(BlockId block) {
+        const Range range{out_.block_begin[block], reached_[block].end};
+        if (ranges_.back().to == range.from) {
+            ranges_.back().to = range.to;
+        } else {
+            ranges_.push_back(range);
         }
     }
 
@@ -929,8 +937,9 @@ class Allocator {
     Function& fn_;
     const Cpu cpu_;
     Allocation out_{};
-    Vec<BlockId> order_{}; // of positions; machine code has another one
-    Vec<ValueId> made_{};  // values that need a place, the last first
+    Vec<BlockId> order_{};       // of positions; machine code has another one
+    Vec<std::uint32_t> ranks_{}; // by block: where it is in order_
+    Vec<Made> made_{};           // the last first
     Vec<Fixed> fixed_{};
     Vec<Value> values_{};
     Vec<RawUse> raw_{};
@@ -938,8 +947,7 @@ class Allocator {
     Vec<Range> ranges_{};
     Vec<Interval> intervals_{};
     Vec<BlockId> blocks_{};
-    Vec<ValueId> stamp_{};
-    Vec<Position> live_end_{};
+    Vec<Reached> reached_{};     // by block
     Vec<std::uint32_t> split_{}; // first pieces of values that change their place
     Vec<std::pair<std::size_t, Move>> block_moves_{}; // 2 * block: at its begin; + 1: at its end
     std::uint32_t next_whole_ = 1;                    // of the intervals that are not split off

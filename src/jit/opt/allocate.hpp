@@ -42,10 +42,12 @@ struct Move {
 struct Allocation {
     Vec<Position> block_begin{}; ///< by block
     Vec<Position> block_end{};
-    Vec<ValueId> params{}; ///< see is_param()
+    Vec<ValueId> params{}; ///< see is_param(); the last first
     Vec<Move> moves{};     ///< ascending; those of one position happen at once
     std::uint32_t slots = 0;
     std::uint32_t used_regs = 0; ///< bits
+    bool uses_frame = false;     ///< are there addresses of BPF stack?
+    bool has_calls = false;
 
     /// Where `value` is when the insn at `at` reads it.
     [[nodiscard]] Place place_of(ValueId value, Position at) const {

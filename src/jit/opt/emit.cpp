@@ -123,8 +123,6 @@ class FunctionEmitter {
         if (fn_.anchor != Anchor::None) {
             saved_ &= ~(1U << kAnchorReg);
         }
-        bool calls = false;
-        bool has_frame = false;
         std::uint32_t at = 0;
         for (const BlockId block : fn_.layout) {
             at += is_aligned_[block] != 0 ? kLoopAlignment / 2 : 0;
@@ -132,19 +130,14 @@ class FunctionEmitter {
             constexpr std::uint32_t kMove = 4;
             at += kMove * std::uint32_t(places_.count_block_moves(block) + moves_in(block));
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                calls |= is_call(fn_[id].kind);
-                if (fn_.frame_bytes != 0 && !has_frame) {
-                    each_arg(fn_, fn_[id],
-                             [&](ValueId& arg) { has_frame |= fn_[arg].kind == Kind::Frame; });
-                }
                 at += bytes_of(id);
             }
             end_[block] = at;
         }
-        room_ = (has_frame ? fn_.frame_bytes : 0) + 8 * places_.slots;
+        room_ = (places_.uses_frame ? fn_.frame_bytes : 0) + 8 * places_.slots;
         frame_top_ = std::int32_t(room_);
         const std::uint32_t pushed = 8 + 8 * std::uint32_t(std::popcount(saved_));
-        if (calls || room_ != 0) {
+        if (places_.has_calls || room_ != 0) {
             room_ += (16 - (pushed + room_) % 16) % 16;
         }
     }
@@ -232,6 +225,7 @@ class FunctionEmitter {
                 load_value(gp(to.number), from.number);
                 return;
             case Place::Kind::None:
+            case Place::Kind::Split:
                 return;
             }
         }
@@ -254,7 +248,9 @@ class FunctionEmitter {
 
     // All at once. Constants come last: nothing reads them.
     void move_all(std::span<const Move> moves) {
-        if (!moves.empty()) {
+        if (moves.size() == 1) {
+            move(moves.front().from, moves.front().to);
+        } else if (!moves.empty()) {
             move_all(Vec<Move>(moves.begin(), moves.end()));
         }
     }
@@ -479,13 +475,7 @@ class FunctionEmitter {
         }
     }
     [[nodiscard]] std::uint32_t bytes_of(ValueId id) const {
-        static constexpr auto kBytes = [] {
-            std::array<Bytes, std::size_t(Kind::TailCall) + 1> table{};
-            for (std::size_t kind = 0; kind < table.size(); ++kind) {
-                table[kind] = bytes_of(Kind(kind));
-            }
-            return table;
-        }();
+        static constexpr auto kBytes = by_kind([](Kind kind) { return bytes_of(kind); });
         const Node& node = fn_[id];
         const Bytes bytes = kBytes[std::size_t(node.kind)];
         std::uint32_t sum = bytes.least + (places_.is_stored(id) ? 5 : 0);

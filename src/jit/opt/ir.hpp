@@ -240,6 +240,16 @@ struct Function {
     return kind >= Kind::Const && !is_end(kind) && kind != Kind::Store && kind != Kind::Atomic;
 }
 
+/// What f says of each kind, to look up: asking it may take jumps, and few of them are foreseen.
+template <class F>
+[[nodiscard]] constexpr auto by_kind(F f) {
+    std::array<decltype(f(Kind::None)), std::size_t(Kind::TailCall) + 1> table{};
+    for (std::size_t kind = 0; kind < table.size(); ++kind) {
+        table[kind] = f(Kind(kind));
+    }
+    return table;
+}
+
 /// How many of a node's `args` may be values, if it has no list(); those that are not are 0.
 [[nodiscard]] constexpr unsigned max_args(Kind kind) {
     switch (kind) {
@@ -265,6 +275,11 @@ struct Function {
     }
 }
 
+/// max_args(), or kList if the node has a list().
+inline constexpr std::uint8_t kList = 5;
+inline constexpr auto kArgCounts =
+    by_kind([](Kind kind) { return has_list(kind) ? kList : std::uint8_t(max_args(kind)); });
+
 /// Two numbers each: compilers call memcmp() for an array.
 [[nodiscard]] inline bool has_same_args(const Node& a, const Node& b) {
     using Halves = std::array<std::uint64_t, 2>;
@@ -276,15 +291,7 @@ struct Function {
 /// Calls f(ValueId&) for each argument.
 template <class F>
 void each_arg(Function& fn, Node& node, F f) {
-    static constexpr unsigned kList = 5;
-    static constexpr auto kCounts = [] {
-        std::array<std::uint8_t, std::size_t(Kind::TailCall) + 1> counts{};
-        for (std::size_t kind = 0; kind < counts.size(); ++kind) {
-            counts[kind] = std::uint8_t(has_list(Kind(kind)) ? kList : max_args(Kind(kind)));
-        }
-        return counts;
-    }();
-    const unsigned count = kCounts[std::size_t(node.kind)];
+    const unsigned count = kArgCounts[std::size_t(node.kind)];
     if (count == kList) {
         for (ValueId& arg : fn.list(node)) {
             f(arg);

@@ -6,30 +6,12 @@
 
 namespace ebpfvm::jit::opt {
 
-Constraints constraints_of(const Function& fn, const Node& node, const Cpu& cpu) {
-    const bool has_imm =
-        node.args[1] != 0 && fn.is_const(node.args[1]) && fn[node.args[1]].block == kNoBlock;
-    switch (node.kind) {
-    case Kind::Add:
-    case Kind::Mul:
-    case Kind::And:
-    case Kind::Or:
-    case Kind::Xor:
-        return {}; // either argument may be in the result's register
+namespace {
+
+constexpr Constraints constraints_of(Kind kind) {
+    switch (kind) {
     case Kind::Sub:
         return {.late = 2};
-    case Kind::Shl:
-    case Kind::Shr:
-    case Kind::Sar:
-        if (has_imm || cpu.has_bmi2) {
-            return {.late = std::uint8_t(has_imm ? 0 : 2)};
-        }
-        [[fallthrough]];
-    case Kind::Rotl:
-        if (has_imm) {
-            return {};
-        }
-        return {.clobbers = 1U << kRcx, .late = 3};
     case Kind::MulHigh:
     case Kind::Udiv:
     case Kind::Umod:
@@ -38,17 +20,12 @@ Constraints constraints_of(const Function& fn, const Node& node, const Cpu& cpu)
         return {.clobbers = 1U << kRax | 1U << kRdx,
                 .late = 2,
                 .is_made_late = true,
-                .result_hint =
-                    std::int8_t(node.kind == Kind::Udiv || node.kind == Kind::Sdiv ? kRax : kRdx)};
+                .result_hint = std::int8_t(kind == Kind::Udiv || kind == Kind::Sdiv ? kRax : kRdx)};
     case Kind::Select:
         return {.late = 7}; // compared while, or moved after, the result is begun
-    case Kind::Fetch:
-        if (node.alu == isa::AluOp::Add) {
-            return {.late = 3};
-        }
-        return {.clobbers = 1U << kRax, .late = 7, .is_made_late = true, .result_hint = kRax};
     case Kind::Exchange:
         return {.late = 3};
+    case Kind::Fetch:
     case Kind::CompareExchange:
         return {.clobbers = 1U << kRax, .late = 7, .is_made_late = true, .result_hint = kRax};
     case Kind::CallHelper:
@@ -58,9 +35,32 @@ Constraints constraints_of(const Function& fn, const Node& node, const Cpu& cpu)
         return {.clobbers = kCallClobbers, .is_made_late = true, .result_hint = kRax};
     case Kind::Find:
         return {.clobbers = kFindClobbers, .is_made_late = true, .result_hint = kRax};
-    default:
+    default: // of two arguments, either may be in the result's register
         return {};
     }
+}
+
+Constraints constraints_of_shift(const Function& fn, const Node& node, const Cpu& cpu) {
+    if (fn.is_const(node.args[1]) && fn[node.args[1]].block == kNoBlock) {
+        return {};
+    }
+    if (cpu.has_bmi2 && node.kind != Kind::Rotl) {
+        return {.late = 2};
+    }
+    return {.clobbers = 1U << kRcx, .late = 3};
+}
+
+} // namespace
+
+Constraints constraints_of(const Function& fn, const Node& node, const Cpu& cpu) {
+    static constexpr auto kConstraints = by_kind([](Kind kind) { return constraints_of(kind); });
+    if (node.kind >= Kind::Shl && node.kind <= Kind::Rotl) {
+        return constraints_of_shift(fn, node, cpu);
+    }
+    if (node.kind == Kind::Fetch && node.alu == isa::AluOp::Add) {
+        return {.late = 3};
+    }
+    return kConstraints[std::size_t(node.kind)];
 }
 
 // lea and shl are fast.
