@@ -64,7 +64,7 @@ struct Interval {
     std::uint32_t first_range = 0; // into ranges_; clipped by from and to
     std::uint32_t last_range = 0;
     std::uint32_t first_use = 0;
-    std::uint32_t last_use = 0;
+    std::uint32_t last_use = 0; // 0: not loaded
     std::uint8_t reg = kNoReg;
     bool is_split = false;  // not the first piece
     std::uint32_t next = 0; // piece
@@ -155,6 +155,9 @@ class Allocator {
         bool needs_reg;
     };
     static constexpr Position kBlockEnd = kEnd; // positions of blocks come last
+    [[nodiscard]] Position place_of(const RawUse& use) const {
+        return use.at != kBlockEnd ? use.at : out_.block_end[use.block] - 1;
+    }
 
     // Positions, values and what reads them. From the end to the begin, so that the first use of a
     // value is noted last. A hint that is there already is from further behind, and stays.
@@ -279,7 +282,6 @@ class Allocator {
     void build_intervals() {
         intervals_.reserve(made_.size() + made_.size() / 8 + 1);
         ranges_.reserve(made_.size());
-        uses_.reserve(raw_.size() + made_.size()); // one more each: where it is made
         intervals_.push_back({});
         reached_.resize(fn_.blocks.size());
         blocks_.resize(fn_.blocks.size());
@@ -311,24 +313,8 @@ class Allocator {
                 last = std::max(last, ranks_[block]);
             }
         };
-        interval.first_use = std::uint32_t(uses_.size());
-        if (interval.from != insn_at(interval.from)) { // not a phi or parameter
-            uses_.push_back({interval.from, true});
-        }
-        bool is_sorted = true;
-        Position latest = 0;
         for (std::uint32_t i = values_[id].first_use; i != 0; i = raw_[i].next) {
-            const RawUse& use = raw_[i];
-            const Position at = use.at != kBlockEnd ? use.at : out_.block_end[use.block] - 1;
-            reach(use.block, at + 1);
-            uses_.push_back({at, use.needs_reg});
-            is_sorted &= latest <= at;
-            latest = at;
-        }
-        interval.last_use = std::uint32_t(uses_.size());
-        if (!is_sorted) { // phis look back
-            std::sort(uses_.begin() + interval.first_use, uses_.end(),
-                      [](const Use& a, const Use& b) { return a.at < b.at; });
+            reach(raw_[i].block, place_of(raw_[i]) + 1);
         }
         for (std::size_t i = 0; i < count; ++i) {
             for (const BlockId pred : fn_.blocks[blocks_[i]].preds) {
@@ -389,7 +375,8 @@ class Allocator {
         return std::max(at, range_at(interval, at).from);
     }
 
-    [[nodiscard]] Position next_reg_use(const Interval& interval, Position at) const {
+    [[nodiscard]] Position next_reg_use(Interval& interval, Position at) {
+        load_uses(interval);
         const auto begin = uses_.begin() + interval.first_use;
         const auto end = uses_.begin() + interval.last_use;
         auto use = std::partition_point(begin, end, [at](const Use& u) { return u.at < at; });
@@ -399,6 +386,29 @@ class Allocator {
             }
         }
         return kEnd;
+    }
+
+    // Most intervals get a register without anyone asking for their uses.
+    void load_uses(Interval& interval) {
+        if (interval.last_use != 0) {
+            return;
+        }
+        if (uses_.empty()) {
+            uses_.reserve(raw_.size() + made_.size()); // one more each: where it is made
+            uses_.emplace_back();
+        }
+        interval.first_use = std::uint32_t(uses_.size());
+        if (interval.from != insn_at(interval.from)) { // not a phi or parameter
+            uses_.push_back({interval.from, true});
+        }
+        for (std::uint32_t i = values_[interval.value].first_use; i != 0; i = raw_[i].next) {
+            uses_.push_back({place_of(raw_[i]), raw_[i].needs_reg});
+        }
+        interval.last_use = std::uint32_t(uses_.size());
+        const auto begin = uses_.begin() + interval.first_use;
+        if (!std::ranges::is_sorted(begin, uses_.end(), {}, &Use::at)) { // phis look back
+            std::ranges::sort(begin, uses_.end(), {}, &Use::at);
+        }
     }
 
     [[nodiscard]] Position first_common(const Interval& a, const Interval& b) const {
@@ -454,6 +464,7 @@ class Allocator {
 
     // The part from `at` on, which is behind the begin; the rest keeps what it has.
     std::uint32_t split(std::uint32_t index, Position at) {
+        load_uses(intervals_[index]);
         Interval tail = intervals_[index];
         Interval& head = intervals_[index];
         tail.from = next_begin(head, at);
@@ -776,7 +787,7 @@ class Allocator {
 
     // The whole piece lives in its slot until a register is needed.
     void spill(std::uint32_t index) {
-        const Interval& interval = intervals_[index];
+        Interval& interval = intervals_[index];
         const ValueId value = interval.value;
         if (!is_remade(value) && !out_.is_stored(value)) {
             out_.slots_of.resize(fn_.nodes.size(), Allocation::kNoSlot);
