@@ -62,7 +62,7 @@ struct Interval {
     Position from = 0;
     Position to = 0;
     std::uint32_t first_range = 0; // into ranges_; clipped by from and to
-    std::uint32_t last_range = 0;
+    std::uint32_t last_range = 0;  // the same: no holes
     std::uint32_t first_use = 0;
     std::uint32_t last_use = 0; // 0: not loaded
     std::uint8_t reg = kNoReg;
@@ -321,12 +321,15 @@ class Allocator {
                 reach(pred, out_.block_end[pred]);
             }
         }
-        interval.first_range = std::uint32_t(ranges_.size());
-        ranges_.push_back({interval.from, home_to});
-        add_ranges(id, std::span(blocks_).first(count),
-                   std::span(order_).subspan(made.home + 1, last - made.home));
-        interval.last_range = std::uint32_t(ranges_.size());
-        interval.to = ranges_.back().to;
+        interval.to = home_to;
+        if (count != 0) {
+            interval.first_range = std::uint32_t(ranges_.size());
+            ranges_.push_back({interval.from, home_to});
+            add_ranges(id, std::span(blocks_).first(count),
+                       std::span(order_).subspan(made.home + 1, last - made.home));
+            interval.last_range = std::uint32_t(ranges_.size());
+            interval.to = ranges_.back().to;
+        }
     }
 
     // For blocks that it reached. They are among `all`, which are in order.
@@ -358,11 +361,13 @@ class Allocator {
         if (at < interval.from || at >= interval.to) {
             return false;
         }
-        const Range& range = range_at(interval, at);
-        return range.from <= at;
+        return range_at(interval, at).from <= at;
     }
     // The first range that ends behind `at`, which is before the interval's end.
-    [[nodiscard]] const Range& range_at(const Interval& interval, Position at) const {
+    [[nodiscard]] Range range_at(const Interval& interval, Position at) const {
+        if (interval.first_range == interval.last_range) {
+            return {interval.from, interval.to};
+        }
         const auto begin = ranges_.begin() + interval.first_range;
         if (begin->to > at) {
             return *begin;
@@ -565,7 +570,7 @@ class Allocator {
     void leave(unsigned reg, Position at) {
         const Interval& interval = intervals_[active_[reg]];
         if (interval.to > at) {
-            const Range& range = range_at(interval, at);
+            const Range range = range_at(interval, at);
             if (range.from <= at) {
                 occupy(active_[reg], std::min(interval.to, range.to));
                 return;
