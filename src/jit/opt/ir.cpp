@@ -247,7 +247,7 @@ void Function::remove_edges(Vec<std::pair<BlockId, BlockId>>& edges) {
             }
         };
         keep(target.preds);
-        target.preds.resize(kept.size());
+        target.preds.shrink(kept.size());
         for (ValueId id = target.first; id != 0 && nodes[id].kind == Kind::Phi;
              id = nodes[id].next) {
             keep(list(nodes[id]));

@@ -5,8 +5,7 @@
 #include "exec/code.hpp"
 #include "isa/op_kind.hpp"
 #include "jit/opt/scratch.hpp"
-
-#include <boost/container/small_vector.hpp>
+#include "jit/opt/short_list.hpp"
 
 #include <array>
 #include <bit>
@@ -23,8 +22,7 @@ using ValueId = std::uint32_t;
 /// Index into Function::blocks; 0 is the entry.
 using BlockId = std::uint32_t;
 inline constexpr BlockId kNoBlock = ~BlockId{0};
-/// Hardly any block has more neighbours.
-using BlockList = boost::container::small_vector<BlockId, 3>;
+using BlockList = ShortList;
 
 /// All values are 64 bits wide. An operation of Width::W32 looks at the low halves of its arguments
 /// and zeroes the high half of its result.
@@ -88,7 +86,8 @@ enum class Cond : std::uint8_t { Eq, Ne, Ult, Ule, Ugt, Uge, Slt, Sle, Sgt, Sge,
 /// The condition with its arguments swapped.
 [[nodiscard]] Cond swap(Cond cond);
 
-struct Node {
+// Of 64 bytes: to find one by its number takes a shift.
+struct alignas(16) Node {
     Kind kind = Kind::None;
     Width width = Width::W64;
     Cond cond = Cond::Eq;
