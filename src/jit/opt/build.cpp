@@ -115,19 +115,14 @@ struct ProgramShape {
             subprogs.push_back({.begin = begin, .end = end});
         }
         for (Subprog& subprog : subprogs) {
-            for (std::uint32_t at = subprog.begin; at < subprog.end;
-                 at += exec::slots_of(code.slots[at])) {
+            subprog.shape = shape_of(code, subprog.begin, subprog.end);
+            is_supported &= (subprog.shape.writes & bit(kFramePointer)) == 0;
+            for (const std::uint32_t at : subprog.shape.unusual) {
                 look_at(code, at, subprog);
             }
         }
-        if (is_supported) {
-            for (Subprog& subprog : subprogs) {
-                subprog.shape = shape_of(code, subprog.begin, subprog.end);
-                is_supported &= (subprog.shape.writes & bit(kFramePointer)) == 0;
-            }
-            // C functions of the context have no size of it.
-            needs_state |= (subprogs.front().shape.blocks.front().live & bit(2)) != 0;
-        }
+        // C functions of the context have no size of it.
+        needs_state |= (subprogs.front().shape.blocks.front().live & bit(2)) != 0;
     }
 
     [[nodiscard]] static std::size_t index_of(const exec::Code& code, std::uint32_t first) {
@@ -338,6 +333,10 @@ class Builder : Writer {
                 continue;
             }
             if (!is_complete) {
+                if (const ValueId value = value_in_loop(in, block, reg, initial); value != 0) {
+                    regs[reg] = value;
+                    continue;
+                }
                 Node phi;
                 phi.kind = Kind::Phi;
                 phi.slot = slot_;
@@ -357,6 +356,25 @@ class Builder : Writer {
         regs[kFramePointer] = initial != nullptr ? (*initial)[kFramePointer]
                                                  : in.ends[first_filled(in, block)][kFramePointer];
         return regs;
+    }
+
+    // Of a register that the loop, which begins here, does not change; 0 if it may change.
+    static ValueId value_in_loop(const Instance& in, const SlotBlock& block, unsigned reg,
+                                 const Regs* initial) {
+        ValueId value = initial != nullptr ? (*initial)[reg] : 0;
+        if ((block.changes & bit(reg)) != 0) {
+            return 0;
+        }
+        for (const std::uint32_t pred : block.preds) {
+            if (in.last[pred] != kNoBlock) {
+                const ValueId other = in.ends[pred][reg];
+                if (value != 0 && value != other) {
+                    return 0;
+                }
+                value = other;
+            }
+        }
+        return value;
     }
 
     static std::uint32_t first_filled(const Instance& in, const SlotBlock& block) {

@@ -1,6 +1,9 @@
 #include "jit/opt/regs.hpp"
 
 #include <algorithm>
+#include <array>
+#include <ranges>
+#include <utility>
 
 namespace ebpfvm::jit::opt {
 
@@ -10,6 +13,91 @@ using isa::Shape;
 namespace {
 
 constexpr RegSet kCallClobbers = bit(1) | bit(2) | bit(3) | bit(4) | bit(5);
+
+struct RegUse {
+    RegSet reads = 0;
+    RegSet writes = 0;
+};
+
+// What slots of an operation do, whatever their operands.
+struct OpUse {
+    RegSet dst_reads = 0; // a set of none or all: which of the slot's dst and src are meant
+    RegSet src_reads = 0;
+    RegSet dst_writes = 0;
+    RegSet src_writes = 0;
+    RegUse fixed{};
+    bool is_unusual = false;
+};
+
+constexpr RegSet kAny = RegSet(~0U);
+
+constexpr OpUse use_of(Op op) {
+    constexpr RegUse kCall{0, bit(0) | kCallClobbers};
+    switch (isa::shape_of(op)) {
+    case Shape::AluImm:
+        return {.dst_reads = op == Op::Mov32Imm || op == Op::Mov64Imm ? RegSet(0) : kAny,
+                .dst_writes = kAny};
+    case Shape::AluReg:
+        return {.dst_reads = op == Op::Mov32Reg || op == Op::Mov64Reg ? RegSet(0) : kAny,
+                .src_reads = kAny,
+                .dst_writes = kAny};
+    case Shape::Neg:
+    case Shape::Swap:
+        return {.dst_reads = kAny, .dst_writes = kAny};
+    case Shape::Movsx:
+    case Shape::Load:
+    case Shape::LoadAcquire:
+        return {.src_reads = kAny, .dst_writes = kAny};
+    case Shape::AddrSpaceCast:
+        return {.src_reads = kAny, .dst_writes = kAny, .is_unusual = true};
+    case Shape::JmpImm:
+    case Shape::StoreImm:
+        return {.dst_reads = kAny};
+    case Shape::JmpReg:
+    case Shape::StoreReg:
+    case Shape::StoreRelease:
+    case Shape::Atomic:
+        return {.dst_reads = kAny, .src_reads = kAny};
+    case Shape::AtomicFetch:
+        return isa::is_cmpxchg(op)
+                   ? OpUse{.dst_reads = kAny, .src_reads = kAny, .fixed = {bit(0), bit(0)}}
+                   : OpUse{.dst_reads = kAny, .src_reads = kAny, .src_writes = kAny};
+    case Shape::Lddw:
+        return {.dst_writes = kAny};
+    case Shape::LdAbs:
+        return {.fixed = {bit(6), kCall.writes}, .is_unusual = true};
+    case Shape::LdInd:
+        return {.src_reads = kAny, .fixed = {bit(6), kCall.writes}, .is_unusual = true};
+    case Shape::MayGoto:
+        return {.fixed = {bit(kCounter), bit(kCounter)}};
+    case Shape::CallHelper: // its arguments are in its prototype
+        return {.fixed = kCall, .is_unusual = true};
+    case Shape::CallLocal:
+        return {.fixed = {kCallClobbers, kCall.writes}, .is_unusual = true};
+    case Shape::Callx:
+    case Shape::CallxImm:
+    case Shape::CallKfunc:
+        return {.dst_reads = kAny, .fixed = {kCallClobbers, kCall.writes}, .is_unusual = true};
+    case Shape::Exit:
+        return {.fixed = {bit(0), 0}};
+    case Shape::Ja:
+    case Shape::Jal:
+        return {};
+    }
+    std::unreachable();
+}
+
+constexpr auto kUses = [] {
+    std::array<OpUse, isa::kOpCount> uses{};
+    for (unsigned op = 0; op < isa::kOpCount; ++op) {
+        uses[op] = use_of(Op(op));
+    }
+    return uses;
+}();
+
+bool is_unusual(const exec::Slot& slot) {
+    return !exec::is_insn(slot) || kUses[slot.op].is_unusual;
+}
 
 RegSet args_of(const HelperProto& proto) {
     RegSet args = 0;
@@ -23,7 +111,8 @@ RegSet args_of(const HelperProto& proto) {
 
 // Hidden registers are always there.
 RegSet reg(unsigned number) {
-    return number < kRegCount ? bit(number) : 0;
+    constexpr RegSet kAll = bit(kRegCount) - 1;
+    return bit(number) & kAll;
 }
 
 RegUse extra_regs(const exec::Slot& slot) {
@@ -39,67 +128,21 @@ RegUse extra_regs(const exec::Slot& slot) {
     }
 }
 
-} // namespace
-
 RegUse regs_of(const exec::Slot& slot) {
     if (!exec::is_insn(slot)) {
         return extra_regs(slot);
     }
+    const OpUse& use = kUses[slot.op];
     const RegSet dst = reg(slot.dst);
     const RegSet src = reg(slot.src);
-    const auto op = Op(slot.op);
-    switch (isa::shape_of(op)) {
-    case Shape::AluImm:
-        return {op == Op::Mov32Imm || op == Op::Mov64Imm ? RegSet(0) : dst, dst};
-    case Shape::AluReg:
-        return {RegSet(src | (op == Op::Mov32Reg || op == Op::Mov64Reg ? 0 : dst)), dst};
-    case Shape::Neg:
-    case Shape::Swap:
-        return {dst, dst};
-    case Shape::Movsx:
-    case Shape::Load:
-    case Shape::LoadAcquire:
-    case Shape::AddrSpaceCast:
-        return {src, dst};
-    case Shape::JmpImm:
-        return {dst, 0};
-    case Shape::JmpReg:
-        return {RegSet(dst | src), 0};
-    case Shape::StoreImm:
-        return {dst, 0};
-    case Shape::StoreReg:
-    case Shape::StoreRelease:
-    case Shape::Atomic:
-        return {RegSet(dst | src), 0};
-    case Shape::AtomicFetch:
-        return isa::is_cmpxchg(op) ? RegUse{RegSet(dst | src | bit(0)), bit(0)}
-                                   : RegUse{RegSet(dst | src), src};
-    case Shape::Lddw:
-        return {0, dst};
-    case Shape::LdAbs:
-        return {bit(6), bit(0) | kCallClobbers};
-    case Shape::LdInd:
-        return {RegSet(bit(6) | src), bit(0) | kCallClobbers};
-    case Shape::MayGoto:
-        return {bit(kCounter), bit(kCounter)};
-    case Shape::CallHelper:
-        return {args_of(reinterpret_cast<const Helper*>(slot.imm)->proto), bit(0) | kCallClobbers};
-    case Shape::CallLocal:
-        return {kCallClobbers, bit(0) | kCallClobbers};
-    case Shape::Callx:
-    case Shape::CallxImm:
-    case Shape::CallKfunc:
-        return {RegSet(kCallClobbers | dst), bit(0) | kCallClobbers};
-    case Shape::Exit:
-        return {bit(0), 0};
-    case Shape::Ja:
-    case Shape::Jal:
-        return {};
-    }
-    std::unreachable();
+    const RegSet args = Op(slot.op) == Op::CallHelper
+                            ? args_of(reinterpret_cast<const Helper*>(slot.imm)->proto)
+                            : RegSet(0);
+    return {
+        RegSet(use.fixed.reads | (use.dst_reads & dst) | (use.src_reads & src) | args),
+        RegSet(use.fixed.writes | (use.dst_writes & dst) | (use.src_writes & src)),
+    };
 }
-
-namespace {
 
 class ShapeFinder {
   public:
@@ -110,6 +153,7 @@ class ShapeFinder {
         find_blocks();
         find_edges();
         find_order();
+        find_changes();
         find_live();
         return std::move(shape_);
     }
@@ -126,6 +170,7 @@ class ShapeFinder {
     void find_blocks() {
         roles_.assign(end_ - begin_ + 1, 0);
         roles_[0] = kLeads;
+        std::size_t jumps = 0;
         for (std::uint32_t at = begin_; at < end_;) {
             const exec::Slot& slot = code_.slots[at];
             if (exec::is_jump(slot)) {
@@ -133,25 +178,33 @@ class ShapeFinder {
                 roles_[at - begin_] |= kEnds;
                 roles_[at + 1 - begin_] |= kLeads;
                 shape_.has_counter |= Op(slot.op) == Op::MayGoto;
+                ++jumps;
             } else if (is_exit(slot)) {
                 roles_[at - begin_] |= kEnds;
                 roles_[at + 1 - begin_] |= kLeads;
+                ++jumps;
             }
             at += exec::slots_of(slot);
         }
-        shape_.blocks.resize(std::size_t(std::count_if(
-            roles_.begin(), roles_.end() - 1, [](std::uint8_t role) { return role & kLeads; })));
-        places_.assign(end_ - begin_ + 1, 0);
-        std::uint32_t count = 0;
-        for (std::uint32_t at = begin_; at < end_; ++at) {
+        shape_.blocks.reserve(2 * jumps + 1);
+        uses_.reserve(2 * jumps + 1);
+        places_.resize(end_ - begin_ + 1);
+        for (std::uint32_t at = begin_; at < end_;) {
             if ((roles_[at - begin_] & kLeads) != 0) {
-                if (count != 0) {
-                    shape_.blocks[count - 1].end = at;
-                }
-                shape_.blocks[count].begin = at;
-                shape_.blocks[count++].end = end_;
+                places_[at - begin_] = std::uint32_t(shape_.blocks.size());
+                shape_.blocks.push_back({.begin = at});
+                uses_.emplace_back();
             }
-            places_[at - begin_] = count - 1;
+            const exec::Slot& slot = code_.slots[at];
+            if (is_unusual(slot)) {
+                shape_.unusual.push_back(at);
+            }
+            const RegUse use = regs_of(slot);
+            RegUse& sum = uses_.back();
+            sum.reads |= RegSet(use.reads & ~sum.writes);
+            sum.writes |= use.writes;
+            at += exec::slots_of(slot);
+            shape_.blocks.back().end = at;
         }
     }
 
@@ -204,36 +257,57 @@ class ShapeFinder {
             }
         }
         std::ranges::reverse(shape_.order);
-        for (const std::uint32_t from : shape_.order) {
+        positions_.resize(shape_.blocks.size());
+        for (std::uint32_t i = 0; i < shape_.order.size(); ++i) {
+            const std::uint32_t from = shape_.order[i];
+            positions_[from] = i;
+            shape_.writes |= uses_[from].writes;
             for (const std::uint32_t to : shape_.blocks[from].succs) {
                 shape_.blocks[to].preds.push_back(from);
             }
         }
     }
 
-    void find_live() {
-        Vec<RegUse> uses(shape_.blocks.size());
-        for (const std::uint32_t place : shape_.order) {
-            const SlotBlock& block = shape_.blocks[place];
-            RegUse& sum = uses[place];
-            for (std::uint32_t at = block.begin; at < block.end; at += exec::slots_of(slot(at))) {
-                const RegUse use = regs_of(slot(at));
-                sum.reads |= RegSet(use.reads & ~sum.writes);
-                sum.writes |= use.writes;
+    // A loop is all that lies in `order` from its header to the last block that leads there, with
+    // the loops that begin in between.
+    void find_changes() {
+        Vec<std::uint32_t> ends(shape_.order.size()); // of loops, by position of the header
+        for (std::uint32_t i = std::uint32_t(ends.size()); i-- > 0;) {
+            SlotBlock& header = shape_.blocks[shape_.order[i]];
+            bool is_loop = false;
+            std::uint32_t end = i;
+            for (const std::uint32_t pred : header.preds) {
+                is_loop |= positions_[pred] >= i;
+                end = std::max(end, positions_[pred]);
             }
-            shape_.writes |= sum.writes;
+            header.changes = is_loop ? uses_[shape_.order[i]].writes : RegSet(0);
+            for (std::uint32_t k = i + 1; k <= end; k = ends[k] + 1) {
+                const std::uint32_t inner = shape_.order[k];
+                end = std::max(end, ends[k]);
+                header.changes |= shape_.blocks[inner].changes | uses_[inner].writes;
+                for (const std::uint32_t pred : shape_.blocks[inner].preds) {
+                    if (positions_[pred] < i) { // another way into the loop
+                        header.changes = kAny;
+                    }
+                }
+            }
+            ends[i] = end;
+            has_loops_ |= is_loop;
         }
+    }
+
+    void find_live() {
         for (bool changed = true; changed;) {
             changed = false;
-            for (std::size_t i = shape_.order.size(); i-- > 0;) {
-                SlotBlock& block = shape_.blocks[shape_.order[i]];
+            for (const std::uint32_t place : std::views::reverse(shape_.order)) {
+                SlotBlock& block = shape_.blocks[place];
                 RegSet live = 0;
                 for (const std::uint32_t succ : block.succs) {
                     live |= shape_.blocks[succ].live;
                 }
-                const RegUse& use = uses[shape_.order[i]];
+                const RegUse& use = uses_[place];
                 live = RegSet((live & ~use.writes) | use.reads);
-                changed |= live != block.live;
+                changed |= has_loops_ && live != block.live;
                 block.live = live;
             }
         }
@@ -244,8 +318,11 @@ class ShapeFinder {
     const std::uint32_t end_;
     SubprogShape shape_{};
     enum : std::uint8_t { kLeads = 1, kEnds = 2 };
-    Vec<std::uint8_t> roles_{};   // in blocks, by slot
-    Vec<std::uint32_t> places_{}; // of blocks, by slot
+    Vec<std::uint8_t> roles_{};      // in blocks, by slot
+    Vec<std::uint32_t> places_{};    // of blocks, by first slot
+    Vec<RegUse> uses_{};             // by block
+    Vec<std::uint32_t> positions_{}; // of blocks in `order`
+    bool has_loops_ = false;
 };
 
 } // namespace

@@ -3,8 +3,8 @@
 
 #include "exec/code.hpp"
 #include "jit/opt/scratch.hpp"
+#include "jit/opt/short_list.hpp"
 
-#include <boost/container/small_vector.hpp>
 #include <boost/container/static_vector.hpp>
 
 #include <cstdint>
@@ -20,30 +20,23 @@ inline constexpr unsigned kVarCount = kRegCount + 1;
     return RegSet(1U << reg);
 }
 
-struct RegUse {
-    RegSet reads = 0;
-    RegSet writes = 0;
-};
-
-[[nodiscard]] RegUse regs_of(const exec::Slot& slot);
-
-/// Into SubprogShape::blocks.
-using Places = boost::container::small_vector<std::uint32_t, 3>;
-
 /// A run of slots that is entered at its first and left behind its last.
 struct SlotBlock {
     std::uint32_t begin = 0;
     std::uint32_t end = 0;
-    RegSet live = 0; ///< read from its begin on before they are written
+    RegSet live = 0;    ///< read from its begin on before they are written
+    RegSet changes = 0; ///< where a loop begins: what may be another value in the next turn
     bool is_reachable = false;
+    // Into SubprogShape::blocks.
     boost::container::static_vector<std::uint32_t, 2> succs{}; ///< of a branch: taken first
-    Places preds{};                                            ///< reachable ones
+    ShortList preds{};                                         ///< reachable ones
 };
 
 /// The control flow of one subprogram.
 struct SubprogShape {
-    Vec<SlotBlock> blocks{};    ///< ascending
-    Vec<std::uint32_t> order{}; ///< reachable ones in reverse postorder
+    Vec<SlotBlock> blocks{};      ///< ascending
+    Vec<std::uint32_t> order{};   ///< reachable ones in reverse postorder
+    Vec<std::uint32_t> unusual{}; ///< slots that need more than registers, memory and jumps
     RegSet writes = 0;
     bool has_counter = false;
 };
