@@ -4,6 +4,9 @@
 #include "jit/opt/value_table.hpp"
 
 #include <algorithm>
+#include <ranges>
+#include <span>
+#include <utility>
 
 namespace ebpfvm::jit::opt {
 namespace {
@@ -14,6 +17,7 @@ class Cleaner {
 
     void run() {
         find_loops(fn_);
+        ++fn_.rounds;
         find_bits();
         // Values come before what is made of them, but for phis: one of a loop may turn out to be
         // a single value, and then what was made of it has to be looked at once more. So have
@@ -28,7 +32,7 @@ class Cleaner {
             promises |= change_graph();
             find_loops(fn_);
             again = changed_ && promises;
-            is_changed_.assign(fn_.nodes.size(), false);
+            ++fn_.rounds;
         }
         if (again) {
             fn_.resolve_all();
@@ -38,9 +42,11 @@ class Cleaner {
 
     // What changes of the graph alone ask for.
     void tidy() {
-        is_changed_.assign(fn_.nodes.size(), false);
+        ++fn_.rounds;
         bool has_replaced = false;
-        for (bool again = true; again;) {
+        std::ranges::for_each(fn_.layout, [this](BlockId block) { look_at_end(block); });
+        do {
+            (void)prune();
             changed_ = false;
             for (const BlockId block : fn_.layout) {
                 for (ValueId id = fn_.blocks[block].first; fn_[id].kind == Kind::Phi;) {
@@ -52,13 +58,12 @@ class Cleaner {
                 if (fn_[last].kind == Kind::Branch) {
                     simplify_one(last);
                 }
+                look_at_end(block);
             }
             has_replaced |= changed_;
-            again = changed_;
-            again |= change_graph();
-            has_replaced |= has_replaced_;
-        }
-        if (has_replaced) {
+        } while (changed_ || !settled_.empty());
+        merge_blocks();
+        if (has_replaced || has_replaced_) {
             fn_.resolve_all();
         }
     }
@@ -66,44 +71,83 @@ class Cleaner {
   private:
     // Which phis hold 32 bits: all that follow from that, as far as it holds.
     void find_bits() {
-        is_changed_.assign(fn_.nodes.size(), false);
-        const Vec<BlockId>& order = fn_.order;
-        Vec<ValueId> phis;
+        struct Phi {
+            ValueId id;
+            std::uint8_t bits; // before
+        };
+        Vec<Phi> phis;
         bool has_new = false;
-        for (const BlockId block : order) {
-            for (ValueId id = fn_.blocks[block].first; id != 0 && fn_[id].kind == Kind::Phi;
+        std::size_t first = 0; // block with phis
+        for (std::size_t i = fn_.order.size(); i-- > 0;) {
+            for (ValueId id = fn_.blocks[fn_.order[i]].first; id != 0 && fn_[id].kind == Kind::Phi;
                  id = fn_[id].next) {
-                phis.push_back(id);
+                phis.push_back({id, fn_[id].bits});
                 has_new |= id >= fn_.known_bits;
+                first = i;
             }
         }
         fn_.known_bits = ValueId(fn_.nodes.size());
         if (!has_new) {
             return;
         }
-        Vec<std::uint8_t> before(fn_.nodes.size());
-        std::ranges::transform(fn_.nodes, before.begin(), &Node::bits);
-        for (const ValueId phi : phis) {
-            fn_[phi].bits = 32;
+        const auto widen_all = [&](auto is_wide) {
+            bool changed = false;
+            for (const Phi& phi : phis) {
+                if (fn_[phi.id].bits <= 32 && is_wide(phi.id)) {
+                    fn_[phi.id].bits = 64;
+                    changed = true;
+                }
+            }
+            return changed;
+        };
+        for (const Phi& phi : phis) {
+            fn_[phi.id].bits = 32;
         }
-        for (bool changed = true; changed;) {
-            changed = false;
-            update_bits(order);
-            for (const ValueId phi : phis) {
-                changed |= widen(phi);
+        while (widen_all([this](ValueId phi) { return is_wide_anyway(phi); })) {
+        }
+        do {
+            update_bits(std::span(fn_.order).subspan(first));
+        } while (widen_all([this](ValueId phi) { return bits_of(fn_, fn_[phi]) > 32; }));
+        for (const Phi& phi : phis) {
+            if (fn_[phi.id].bits != phi.bits) {
+                fn_[phi.id].changed_in = fn_.rounds;
             }
         }
-        for (std::size_t i = 0; i < before.size(); ++i) {
-            is_changed_[i] = fn_.nodes[i].bits != before[i];
-        }
     }
-    void update_bits(const Vec<BlockId>& order) {
-        for (const BlockId block : order) {
+    // Whatever follows for values that are made of phis: most of those that are wide, without a
+    // look at all nodes.
+    [[nodiscard]] bool is_wide_anyway(ValueId phi) const {
+        return std::ranges::any_of(fn_.list(fn_[phi]), [this](ValueId value) {
+            const Node& node = fn_[value];
+            const auto is_phi = [&](unsigned i) { return fn_[node.args[i]].kind == Kind::Phi; };
+            switch (node.kind) {
+            case Kind::Add:
+            case Kind::Mul:
+                return node.width == Width::W64 && (is_phi(0) || is_phi(1));
+            case Kind::Phi:
+            case Kind::Const:
+            case Kind::Param:
+            case Kind::Frame:
+            case Kind::HostCtx:
+            case Kind::Load:
+            case Kind::CallHelper:
+                return node.bits > 32;
+            default:
+                return false;
+            }
+        });
+    }
+    void update_bits(std::span<const BlockId> blocks) {
+        for (const BlockId block : blocks) {
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                if (fn_[id].kind != Kind::Phi) {
-                    fn_[id].bits = bits_of(fn_, fn_[id]);
-                } else if (fn_[id].bits <= 32 && is_wide_above(id)) {
-                    fn_[id].bits = 64;
+                Node& node = fn_[id];
+                if (node.kind == Kind::Phi) {
+                    if (node.bits <= 32 && is_wide_above(id)) {
+                        node.bits = 64;
+                    }
+                } else if (const std::uint8_t bits = bits_of(fn_, node); bits != node.bits) {
+                    node.bits = bits;
+                    node.changed_in = fn_.rounds;
                 }
             }
         }
@@ -119,13 +163,6 @@ class Cleaner {
         }
         return false;
     }
-    bool widen(ValueId phi) {
-        if (fn_[phi].bits > 32 || bits_of(fn_, fn_[phi]) <= 32) {
-            return false;
-        }
-        fn_[phi].bits = 64;
-        return true;
-    }
     void simplify_all() {
         table_.clear(fn_.nodes.size());
         for (const BlockId block : fn_.order) {
@@ -134,11 +171,25 @@ class Cleaner {
                 visit(id);
                 id = next;
             }
+            look_at_end(block);
+        }
+    }
+
+    // Does it always go one way, or to a block that becomes part of this one?
+    void look_at_end(BlockId block) {
+        const Node& end = fn_[fn_.blocks[block].last];
+        if (end.kind == Kind::Branch && fn_.is_const(end.args[0]) && fn_.is_const(end.args[1])) {
+            settled_.push_back(block);
+        } else if (end.kind == Kind::Jump) {
+            may_merge_ |= fn_.blocks[fn_.blocks[block].succs.front()].preds.size() == 1;
         }
     }
 
     // Of loops, that is: their values come from below. True if one of them is a single value now.
     bool resolve_phis() {
+        if (!fn_.has_cycles) {
+            return false;
+        }
         bool has_single = false;
         for (const BlockId block : fn_.order) {
             for (ValueId id = fn_.blocks[block].first; id != 0 && fn_[id].kind == Kind::Phi;
@@ -169,7 +220,7 @@ class Cleaner {
         bool is_known = true; // nothing has changed since the last time
         each_arg(fn_, fn_[id], [&](ValueId& arg) {
             arg = fn_.resolve(arg);
-            is_known &= arg < is_changed_.size() && is_changed_[arg] == 0;
+            is_known &= fn_[arg].changed_in != fn_.rounds;
         });
         if (is_known && fn_[id].settled == hash_of(fn_[id])) {
             return false;
@@ -179,7 +230,7 @@ class Cleaner {
             fn_.replace(id, value);
             return true;
         }
-        is_changed_[id] = true;
+        fn_[id].changed_in = fn_.rounds;
         return false;
     }
 
@@ -219,72 +270,73 @@ class Cleaner {
     // True if values may be simpler now.
     bool change_graph() {
         const bool pruned = prune();
-        if (pruned) {
-            drop_unreachable(fn_);
-        }
-        has_replaced_ = false;
         const bool merged = merge_blocks();
-        if (merged && fn_.has_order) {
-            mend_order();
-        }
         changed_ |= pruned || merged;
         return pruned || has_replaced_;
     }
 
     // Branches that always go one way.
     bool prune() {
+        if (settled_.empty()) {
+            return false;
+        }
         Vec<std::pair<BlockId, BlockId>> gone;
-        for (const BlockId id : fn_.layout) {
+        for (const BlockId id : settled_) {
             Node& end = fn_[fn_.blocks[id].last];
-            if (end.kind != Kind::Branch || !fn_.is_const(end.args[0]) ||
-                !fn_.is_const(end.args[1])) {
-                continue;
-            }
             const bool is_taken =
                 holds(end.cond, end.width, fn_.value_of(end.args[0]), fn_.value_of(end.args[1]));
             gone.emplace_back(id, fn_.blocks[id].succs[is_taken ? 1 : 0]);
             end.kind = Kind::Jump;
             end.args = {};
         }
+        settled_.clear();
+        may_merge_ = true;
         fn_.remove_edges(gone);
-        return !gone.empty();
+        drop_unreachable(fn_);
+        return true;
     }
 
     void remove_dead() {
         Vec<std::uint8_t> is_used(fn_.nodes.size(), 0);
-        Vec<ValueId> work;
-        work.reserve(fn_.nodes.size());
-        const auto use = [&](ValueId id) {
-            if (!is_used[id]) {
-                is_used[id] = true;
-                work.push_back(id);
-            }
-        };
-        for (const BlockId block : fn_.layout) {
-            for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
-                if (!is_removable(fn_[id].kind) || fn_[id].is_ordered) {
-                    use(id);
+        Vec<ValueId> unused; // by what comes behind them
+        Vec<ValueId> again;  // used by phis: perhaps by none of those behind them
+        for (const BlockId block : std::views::reverse(fn_.order)) {
+            for (ValueId id = fn_.blocks[block].last; id != 0; id = fn_[id].prev) {
+                const Node& node = fn_[id];
+                if (is_used[id] == 0 && is_removable(node.kind) && !node.is_ordered) {
+                    unused.push_back(id);
+                    continue;
                 }
+                each_arg(fn_, fn_[id], [&](ValueId& arg) {
+                    if (node.kind == Kind::Phi && is_used[arg] == 0) {
+                        again.push_back(arg);
+                    }
+                    is_used[arg] = 1;
+                });
             }
         }
-        while (!work.empty()) {
-            const ValueId id = work.back();
-            work.pop_back();
-            each_arg(fn_, fn_[id], [&](ValueId& arg) { use(arg); });
-        }
-        for (const BlockId block : fn_.layout) {
-            for (ValueId id = fn_.blocks[block].first; id != 0;) {
-                const ValueId next = fn_[id].next;
-                if (!is_used[id]) {
-                    fn_.remove(id);
+        while (!again.empty()) {
+            const ValueId id = again.back();
+            again.pop_back();
+            each_arg(fn_, fn_[id], [&](ValueId& arg) {
+                if (std::exchange(is_used[arg], 1) == 0) {
+                    again.push_back(arg);
                 }
-                id = next;
+            });
+        }
+        for (const ValueId id : unused) {
+            if (is_used[id] == 0) {
+                fn_.remove(id);
             }
         }
     }
 
     // A block that is entered from one other alone, which goes nowhere else, becomes part of it.
     bool merge_blocks() {
+        has_replaced_ = false;
+        if (!std::exchange(may_merge_, false)) {
+            return false;
+        }
         bool merged = false;
         merged_into_.resize(fn_.blocks.size());
         for (const BlockId id : fn_.layout) {
@@ -302,6 +354,9 @@ class Cleaner {
         }
         if (merged) {
             std::erase_if(fn_.layout, [&](BlockId id) { return fn_.blocks[id].first == 0; });
+            if (fn_.has_order) {
+                mend_order();
+            }
         }
         return merged;
     }
@@ -346,8 +401,9 @@ class Cleaner {
 
     Function& fn_;
     ValueTable table_{};
-    Vec<std::uint8_t> is_changed_{}; // nodes: other values may follow from them than before
+    Vec<BlockId> settled_{}; // their branches always go one way
     Vec<BlockId> merged_into_{};
+    bool may_merge_ = false; // blocks
     bool changed_ = false;
     bool has_replaced_ = false; // phis, while blocks were merged
 };

@@ -98,7 +98,8 @@ struct alignas(16) Node {
     bool is_ordered = false; ///< memory: nothing moves across it
     isa::AluOp alu = isa::AluOp::Add;
     std::array<ValueId, 4> args{};
-    std::uint32_t settled = 0; ///< hash_of() it when simplify() had nothing more to say
+    std::uint32_t settled = 0;    ///< hash_of() it when simplify() had nothing more to say
+    std::uint32_t changed_in = 0; ///< the last of Function::rounds that found it to be another
     std::int64_t imm = 0;
     BlockId block = kNoBlock;
     ValueId prev = 0;
@@ -134,6 +135,7 @@ struct Function {
     bool aligns_loops = false;
     std::uint32_t frame_bytes = 0; ///< of BPF stack, its own and of what is inlined
     ValueId known_bits = 0;        ///< clean() knows Node::bits of all phis below
+    std::uint32_t rounds = 0;      ///< of clean() and tidy(), so far
     Vec<Node> nodes{1};
     Vec<Block> blocks{};
     Vec<BlockId> layout{}; ///< blocks in the order of machine code; only what is reachable
@@ -141,6 +143,7 @@ struct Function {
     Vec<Vec<std::uint32_t>> tables{}; ///< of Switches
     // Set by find_loops().
     bool has_order = false;     ///< it saw all edges that there are
+    bool has_cycles = false;    ///< loops, or what has several headers
     Vec<BlockId> order{};       ///< reverse postorder
     Vec<BlockId> headers{};     ///< of loops, outer ones before inner ones
     Vec<BlockId> outer_loops{}; ///< by header: header of the loop around it

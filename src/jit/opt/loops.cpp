@@ -16,6 +16,7 @@ class LoopFinder {
         find_order();
         drop_unreachable();
         find_dominators();
+        fn_.has_cycles = !back_edges_.empty();
         number_tree();
         if (!is_reducible()) {
             improve_dominators();
