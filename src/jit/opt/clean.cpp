@@ -292,8 +292,17 @@ class Cleaner {
         settled_.clear();
         may_merge_ = true;
         fn_.remove_edges(gone);
-        drop_unreachable(fn_);
+        if (std::ranges::any_of(gone,
+                                [this](const auto& edge) { return is_cut_off(edge.second); })) {
+            drop_unreachable(fn_);
+        }
         return true;
+    }
+    // Does no block before it lead there?
+    [[nodiscard]] bool is_cut_off(BlockId id) const {
+        return std::ranges::all_of(fn_.blocks[id].preds, [&](BlockId pred) {
+            return fn_.blocks[pred].rpo >= fn_.blocks[id].rpo;
+        });
     }
 
     void remove_dead() {

@@ -112,7 +112,7 @@ RegSet args_of(const HelperProto& proto) {
 // Hidden registers are always there.
 RegSet reg(unsigned number) {
     constexpr RegSet kAll = bit(kRegCount) - 1;
-    return bit(number) & kAll;
+    return RegSet(bit(number) & kAll);
 }
 
 RegUse extra_regs(const exec::Slot& slot) {
@@ -192,7 +192,7 @@ class ShapeFinder {
         for (std::uint32_t at = begin_; at < end_;) {
             if ((roles_[at - begin_] & kLeads) != 0) {
                 places_[at - begin_] = std::uint32_t(shape_.blocks.size());
-                shape_.blocks.push_back({.begin = at});
+                shape_.blocks.emplace_back().begin = at;
                 uses_.emplace_back();
             }
             const exec::Slot& slot = code_.slots[at];
@@ -284,7 +284,8 @@ class ShapeFinder {
             for (std::uint32_t k = i + 1; k <= end; k = ends[k] + 1) {
                 const std::uint32_t inner = shape_.order[k];
                 end = std::max(end, ends[k]);
-                header.changes |= shape_.blocks[inner].changes | uses_[inner].writes;
+                header.changes |= shape_.blocks[inner].changes;
+                header.changes |= uses_[inner].writes;
                 for (const std::uint32_t pred : shape_.blocks[inner].preds) {
                     if (positions_[pred] < i) { // another way into the loop
                         header.changes = kAny;

@@ -3,6 +3,7 @@
 #include "jit/opt/simplify.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <optional>
 
 namespace ebpfvm::jit::opt {
@@ -15,6 +16,7 @@ class Threader {
     bool run() {
         is_touched_.assign(fn_.blocks.size(), false);
         is_candidate_.assign(fn_.blocks.size(), false);
+        count_tests();
         bool changed = false;
         bool has_candidates = false;
         for (const BlockId block : fn_.layout) {
@@ -38,6 +40,23 @@ class Threader {
         BlockId phi_block;  // kNoBlock: not by a phi
         std::uint32_t next; // of the same value, into uses_; 0: none
     };
+
+    // Most branches test what no other one does.
+    void count_tests() {
+        tests_.assign(std::bit_ceil(4 * fn_.layout.size()), 0);
+        for (const BlockId block : fn_.layout) {
+            if (const Node& end = fn_[fn_.blocks[block].last]; end.kind == Kind::Branch) {
+                std::uint8_t& tests = tests_of(end);
+                tests = std::uint8_t(std::min(tests + 1, 2));
+            }
+        }
+    }
+    // How many branches test the same values, counted up to 2; some that test others may be among
+    // them.
+    [[nodiscard]] std::uint8_t& tests_of(const Node& branch) {
+        const std::uint32_t hash = branch.args[0] * 0x9e37'79b1 + branch.args[1] * 0x85eb'ca77;
+        return tests_[(hash >> 8) & (tests_.size() - 1)];
+    }
 
     bool thread_all() {
         bool changed = false;
@@ -97,7 +116,7 @@ class Threader {
     // A branch whose outcome is known wherever control comes from.
     bool settle(BlockId block) {
         Node& end = fn_[fn_.blocks[block].last];
-        if (end.kind != Kind::Branch || fn_.is_const(end.args[0])) {
+        if (end.kind != Kind::Branch || fn_.is_const(end.args[0]) || tests_of(end) < 2) {
             return false;
         }
         const auto outcome = outcome_above(block, end);
@@ -162,6 +181,9 @@ class Threader {
         const BlockId pred = fn_.blocks[block].preds[i];
         Node wanted = end;
         wanted.args = {a, b, 0, 0};
+        if (tests_of(wanted) == 0) {
+            return std::nullopt;
+        }
         if (const auto known = outcome_on_edge(pred, block, wanted)) {
             return known;
         }
@@ -214,6 +236,7 @@ class Threader {
     Function& fn_;
     Vec<std::uint32_t> first_use_{}; // by value: into uses_; 0: none
     Vec<Use> uses_{};
+    Vec<std::uint8_t> tests_{}; // see tests_of()
     Vec<std::uint8_t> is_touched_{};
     Vec<std::uint8_t> is_candidate_{};
 };
