@@ -255,18 +255,23 @@ class Builder : Writer {
         if (code_.clears_stack) {
             clear(frame_top, code_.stacks[index]);
         }
-        for (const std::uint32_t place : shape.order) {
-            in.first[place] = fn_.add_block();
-        }
         const BlockId before = at_;
+        const bool goes_on = shape.blocks.front().preds.empty(); // where its caller is
+        for (const std::uint32_t place : shape.order) {
+            in.first[place] = place == 0 && goes_on ? before : fn_.add_block();
+        }
         Vec<BlockId>& outer = *placed_;
         placed_ = &in.blocks;
-        jump_to(in.first[0]);
+        if (!goes_on) {
+            jump_to(in.first[0]);
+        }
 
         Vec<Incomplete> incomplete;
         for (const std::uint32_t place : shape.order) {
             in.chunks[place].begin = in.blocks.size();
-            start_block(in.first[place]);
+            if (in.first[place] != before) {
+                start_block(in.first[place]);
+            }
             regs_ = entry_regs(in, place, place == 0 ? &initial : nullptr, incomplete);
             fill(in, place);
             in.chunks[place].end = in.blocks.size();

@@ -222,7 +222,7 @@ class Cleaner {
             arg = fn_.resolve(arg);
             is_known &= fn_[arg].changed_in != fn_.rounds;
         });
-        if (is_known && fn_[id].settled == hash_of(fn_[id])) {
+        if (!is_simplifiable(fn_[id].kind) || (is_known && fn_[id].settled == hash_of(fn_[id]))) {
             return false;
         }
         const ValueId value = simplify(fn_, id);

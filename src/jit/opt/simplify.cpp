@@ -689,7 +689,12 @@ ValueId insert_simplified(Function& fn, ValueId place, Kind kind, Width width, V
 }
 
 ValueId append_simplified(Function& fn, BlockId block, const Node& node) {
-    return simplified(fn, fn.append(block, node));
+    const ValueId made = fn.append(block, node);
+    if (is_simplifiable(node.kind)) {
+        return simplified(fn, made);
+    }
+    fn[made].bits = bits_of(fn, node);
+    return made;
 }
 
 void set_outcome(Function& fn, ValueId branch, bool is_taken) {

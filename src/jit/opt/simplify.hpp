@@ -5,6 +5,11 @@
 
 namespace ebpfvm::jit::opt {
 
+/// Is there anything that simplify() could do?
+[[nodiscard]] constexpr bool is_simplifiable(Kind kind) {
+    return is_pure(kind) || kind == Kind::Load || kind == Kind::Store || kind == Kind::Branch;
+}
+
 /// Simplifies the node; new nodes go before it. The value to use instead: `id` itself, perhaps
 /// changed, or another one. Branches are simplified in place. All arguments must be resolved.
 /// Phis are left alone: see Function::single_value().
