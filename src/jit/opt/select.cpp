@@ -12,12 +12,19 @@ class Selector {
     explicit Selector(Function& fn) : fn_(fn) {}
 
     bool run() {
+        // Dominators, loops and order of the blocks that remain are what they were.
+        const bool had_order = fn_.has_order;
         for (const BlockId block : fn_.layout) {
             while (fn_.blocks[block].last != 0 && convert(block)) {
                 changed_ = true;
             }
         }
-        std::erase_if(fn_.layout, [&](BlockId id) { return fn_.blocks[id].first == 0; });
+        if (changed_) {
+            const auto is_gone = [&](BlockId id) { return fn_.blocks[id].first == 0; };
+            std::erase_if(fn_.layout, is_gone);
+            std::erase_if(fn_.order, is_gone);
+            fn_.has_order = had_order;
+        }
         return changed_;
     }
 
