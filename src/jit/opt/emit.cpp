@@ -70,6 +70,17 @@ struct Shared {
     }
 };
 
+// What the emitter knows of a block.
+struct PlacedBlock {
+    Label label{};           // once something jumps to it
+    std::size_t offset = 0;  // of its code
+    std::uint32_t begin = 0; // guessed, like `end`
+    std::uint32_t end = 0;
+    bool is_empty = false;
+    bool is_aligned = false;
+    bool is_emitted = false;
+};
+
 class FunctionEmitter {
   public:
     FunctionEmitter(Function& fn, const Allocation& places, Shared& shared,
@@ -78,14 +89,13 @@ class FunctionEmitter {
           stack_(shared.stack), note_(note) {}
 
     void run() {
+        blocks_.resize(fn_.blocks.size());
         find_empty();
         choose_aligned();
         measure();
-        labels_.resize(fn_.blocks.size());
-        offsets_.assign(fn_.blocks.size(), kNotYet);
         if (note_) { // a listing shows where all blocks begin
             for (const BlockId block : fn_.layout) {
-                labels_[block] = as_.newLabel();
+                blocks_[block].label = as_.newLabel();
             }
         }
         const std::size_t described = map_ != nullptr ? map_->functions().size() : 0;
@@ -117,22 +127,20 @@ class FunctionEmitter {
 
     // The frame, and where everything will be, more or less.
     void measure() {
-        begin_.resize(fn_.blocks.size());
-        end_.resize(fn_.blocks.size());
         saved_ = places_.used_regs & kSavedByCallee;
         if (fn_.anchor != Anchor::None) {
             saved_ &= ~(1U << kAnchorReg);
         }
         std::uint32_t at = 0;
         for (const BlockId block : fn_.layout) {
-            at += is_aligned_[block] != 0 ? kLoopAlignment / 2 : 0;
-            begin_[block] = at;
+            at += blocks_[block].is_aligned ? kLoopAlignment / 2 : 0;
+            blocks_[block].begin = at;
             constexpr std::uint32_t kMove = 4;
             at += kMove * std::uint32_t(places_.count_block_moves(block) + moves_in(block));
             for (ValueId id = fn_.blocks[block].first; id != 0; id = fn_[id].next) {
                 at += bytes_of(id);
             }
-            end_[block] = at;
+            blocks_[block].end = at;
         }
         room_ = (places_.uses_frame ? fn_.frame_bytes : 0) + 8 * places_.slots;
         frame_top_ = std::int32_t(room_);
@@ -332,13 +340,13 @@ class FunctionEmitter {
 
     // Blocks without code.
     void find_empty() {
-        is_empty_.resize(fn_.blocks.size());
         for (const BlockId block : fn_.layout) {
-            is_empty_[block] = block != 0 && fn_[fn_.blocks[block].first].kind == Kind::Jump &&
-                               places_.count_block_moves(block) == 0;
+            blocks_[block].is_empty = block != 0 &&
+                                      fn_[fn_.blocks[block].first].kind == Kind::Jump &&
+                                      places_.count_block_moves(block) == 0;
         }
     }
-    [[nodiscard]] bool is_empty(BlockId block) const { return is_empty_[block] != 0; }
+    [[nodiscard]] bool is_empty(BlockId block) const { return blocks_[block].is_empty; }
     // Where a jump to the block ends up.
     [[nodiscard]] BlockId end_of(BlockId block) const {
         for (unsigned steps = 0; is_empty(block) && steps < 64; ++steps) {
@@ -349,11 +357,11 @@ class FunctionEmitter {
     // Most blocks need no label: nothing jumps to them.
     [[nodiscard]] Label label_of(BlockId block) {
         const BlockId target = end_of(block);
-        Label& label = labels_[target];
+        Label& label = blocks_[target].label;
         if (!label.isValid()) {
             label = as_.newLabel();
-            if (offsets_[target] != kNotYet) {
-                as_.code()->bindLabel(label, as_.currentSection()->id(), offsets_[target]);
+            if (blocks_[target].is_emitted) {
+                as_.code()->bindLabel(label, as_.currentSection()->id(), blocks_[target].offset);
             }
         }
         return label;
@@ -371,12 +379,13 @@ class FunctionEmitter {
     }
 
     void emit_block() {
-        if (is_aligned_[block_] != 0) {
+        if (blocks_[block_].is_aligned) {
             as_.align(asmjit::AlignMode::kCode, kLoopAlignment);
         }
-        offsets_[block_] = here();
-        if (labels_[block_].isValid()) {
-            bind(labels_[block_]);
+        blocks_[block_].offset = here();
+        blocks_[block_].is_emitted = true;
+        if (blocks_[block_].label.isValid()) {
+            bind(blocks_[block_].label);
         }
         at_ = places_.block_begin[block_];
         next_move_ = std::size_t(std::ranges::lower_bound(places_.moves, at_, {}, &Move::at) -
@@ -400,7 +409,6 @@ class FunctionEmitter {
 
     // The first blocks of innermost loops, unless they are all of it: those run as fast anywhere.
     void choose_aligned() {
-        is_aligned_.resize(fn_.blocks.size());
         if (!fn_.aligns_loops || fn_.headers.empty()) {
             return;
         }
@@ -422,7 +430,7 @@ class FunctionEmitter {
                 continue;
             }
             const BlockId loop = fn_.blocks[block].loop;
-            is_aligned_[block] = loop != last && loop != kNoBlock && sizes[loop] > 1;
+            blocks_[block].is_aligned = loop != last && loop != kNoBlock && sizes[loop] > 1;
             last = loop;
         }
     }
@@ -517,8 +525,8 @@ class FunctionEmitter {
     // Jumps forward get one byte for the distance if that will do by the guess, and is rarely not
     // enough: then everything is emitted again.
     [[nodiscard]] bool is_near(BlockId block) const {
-        const std::uint32_t from = end_[placed_];
-        const std::uint32_t to = begin_[end_of(block)];
+        const std::uint32_t from = blocks_[placed_].end;
+        const std::uint32_t to = blocks_[end_of(block)].begin;
         return shared_.guesses && from <= to && to - from <= kNear;
     }
     void jump(BlockId block) {
@@ -537,8 +545,9 @@ class FunctionEmitter {
     // To what the last of cold_ will emit.
     void jump_cold(x86::CondCode condition, const Label& label) {
         constexpr std::uint32_t kCold = 30;
-        const std::uint32_t end = end_[fn_.layout.back()] + kCold * std::uint32_t(cold_.size());
-        if (shared_.guesses && end - end_[placed_] <= kNear) {
+        const std::uint32_t end =
+            blocks_[fn_.layout.back()].end + kCold * std::uint32_t(cold_.size());
+        if (shared_.guesses && end - blocks_[placed_].end <= kNear) {
             as_.short_();
         }
         as_.j(condition, label);
@@ -1255,7 +1264,6 @@ class FunctionEmitter {
 
     static constexpr std::uint32_t kLoopAlignment = 32;
     static constexpr std::uint32_t kNear = 110;
-    static constexpr std::size_t kNotYet = ~std::size_t{0};
 
     Function& fn_;
     const Allocation& places_;
@@ -1264,12 +1272,7 @@ class FunctionEmitter {
     CodeMap* map_;
     StackWriter& stack_;
     const std::function<void(std::size_t)>& note_;
-    Vec<std::uint8_t> is_empty_{}; // by block, as are these
-    Vec<std::uint8_t> is_aligned_{};
-    Vec<Label> labels_{};        // of blocks that were jumped to
-    Vec<std::size_t> offsets_{}; // of their code
-    Vec<std::uint32_t> begin_{}; // guessed
-    Vec<std::uint32_t> end_{};
+    Vec<PlacedBlock> blocks_{};         // by block
     Vec<std::function<void()>> cold_{}; // code that is rarely run, behind the rest
     Label exit_{};
     std::uint32_t saved_ = 0; // registers, as bits
