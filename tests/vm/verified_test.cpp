@@ -50,6 +50,14 @@ XdpCtx xdp_of(const PacketBuffer& buffer) {
             .egress_ifindex = 0xa1a2'a3a4};
 }
 
+RunResult run_on_packet(const Executable& program, const RunOptions& options = {},
+                        std::byte first = {}) {
+    PacketBuffer buffer;
+    buffer.packet.data[0] = first;
+    XdpCtx ctx = xdp_of(buffer);
+    return program.run(ctx, options);
+}
+
 Executable load(Vm& vm, const Object& object, ExecMode mode, const EngineChoice& choice) {
     return must(vm.load(object, choice.options(mode))).programs().front();
 }
@@ -153,12 +161,12 @@ TEST_P(Verified, SeesZeroesInStackThatNobodyWrote) {
                               "call pc+2\nr0 = 0\nexit\n"
                               "*(u64 *)(r10 -16) = -1\nr0 = 0\nexit";
     const std::string reader = "r0 = *(u64 *)(r10 -16)\nr1 = *(u64 *)(r10 -8)\nr0 |= r1\nexit";
-    PacketBuffer buffer;
-    XdpCtx ctx = xdp_of(buffer);
-    EXPECT_FALSE(
-        load(vm, object_of(dirty, ProgType::Xdp), ExecMode::Verified, choice()).run(ctx).fault);
-    EXPECT_EQ(load(vm, object_of(reader, ProgType::Xdp), ExecMode::Verified, choice()).run(ctx).r0,
-              0U);
+    const auto run = [&](const std::string& assembly) {
+        return run_on_packet(
+            load(vm, object_of(assembly, ProgType::Xdp), ExecMode::Verified, choice()));
+    };
+    EXPECT_FALSE(run(dirty).fault);
+    EXPECT_EQ(run(reader).r0, 0U);
 }
 
 TEST_P(Verified, PassesTheHostsContextToHelpers) {
@@ -208,9 +216,8 @@ TEST_P(Verified, TailCallsProgramsOfItsModeAlone) {
             const Module target = must(vm.load(callee, choice().options(callee_mode)));
             ASSERT_TRUE(
                 Module::set_tail_call(*module.maps().front(), 0, target.programs().front()));
-            PacketBuffer buffer;
-            XdpCtx ctx = xdp_of(buffer);
-            EXPECT_EQ(module.programs().front().run(ctx).r0, caller_mode == callee_mode ? 9U : 7U);
+            EXPECT_EQ(run_on_packet(module.programs().front()).r0,
+                      caller_mode == callee_mode ? 9U : 7U);
         }
     }
 }
@@ -220,13 +227,11 @@ TEST_P(Verified, EndsWhenItsBudgetIsUsedUp) {
     const Object object =
         object_of("r1 = 0\nloop: r1 += 1\nif r1 < 1000000 goto loop\nr0 = r1\nexit", ProgType::Xdp);
     const Executable program = load(vm, object, ExecMode::Verified, choice());
-    PacketBuffer buffer;
-    XdpCtx ctx = xdp_of(buffer);
-    EXPECT_EQ(program.run(ctx).r0, 1'000'000U);
+    EXPECT_EQ(run_on_packet(program).r0, 1'000'000U);
     if (choice().engine != Engine::Interp) {
         return; // it does not count
     }
-    const RunResult stopped = program.run(ctx, {.insn_budget = 1000});
+    const RunResult stopped = run_on_packet(program, {.insn_budget = 1000});
     ASSERT_TRUE(stopped.fault);
     EXPECT_EQ(stopped.fault->kind, FaultKind::BudgetExhausted);
 }
@@ -267,10 +272,9 @@ TEST_P(Verified, FindsElementsOfArrays) {
                 ->write(std::as_bytes(std::span(&key, 1)), std::as_bytes(std::span(value))));
     }
     for (unsigned key = 0; key < 256; ++key) {
-        PacketBuffer buffer;
-        buffer.packet.data[0] = std::byte(key);
-        XdpCtx ctx = xdp_of(buffer);
-        EXPECT_EQ(module.programs().front().run(ctx).r0, key < 3 ? 100 + key : 7) << key;
+        EXPECT_EQ(run_on_packet(module.programs().front(), {}, std::byte(key)).r0,
+                  key < 3 ? 100 + key : 7)
+            << key;
     }
 }
 
@@ -293,10 +297,8 @@ TEST_P(Verified, FindsTheCopiesOfItsCpuInPerCpuArrays) {
                                 0, i / 3));
     }
     for (std::uint32_t i = 0; i < 3 * kCpus; ++i) {
-        PacketBuffer buffer;
-        buffer.packet.data[0] = std::byte(i % 3);
-        XdpCtx ctx = xdp_of(buffer);
-        const RunResult result = module.programs().front().run(ctx, {.cpu = std::int32_t(i / 3)});
+        const RunResult result = run_on_packet(module.programs().front(),
+                                               {.cpu = std::int32_t(i / 3)}, std::byte(i % 3));
         EXPECT_EQ(result.r0, 100 + i) << "cpu " << i / 3;
     }
 }
@@ -309,11 +311,8 @@ TEST_P(Verified, FindsNothingInAPerCpuArrayWithoutACopyForItsCpu) {
     options.maps = {{"three", small}};
     const Module module =
         must(vm.load(object_of(kLookup, ProgType::Xdp, {array_per_cpu()}), options));
-    PacketBuffer buffer;
-    buffer.packet.data[0] = std::byte{0};
-    XdpCtx ctx = xdp_of(buffer);
-    EXPECT_EQ(module.programs().front().run(ctx, {.cpu = 0}).r0, 0U);
-    EXPECT_EQ(module.programs().front().run(ctx, {.cpu = 1}).r0, 7U);
+    EXPECT_EQ(run_on_packet(module.programs().front(), {.cpu = 0}).r0, 0U);
+    EXPECT_EQ(run_on_packet(module.programs().front(), {.cpu = 1}).r0, 7U);
 }
 
 TEST_P(Verified, CallsTheLookupThatTheHostHasPutInPlace) {
@@ -326,9 +325,7 @@ TEST_P(Verified, CallsTheLookupThatTheHostHasPutInPlace) {
     ASSERT_TRUE(vm.helpers().add(1, mine));
     const Executable program = load(vm, object_of(kLookup, ProgType::Xdp, {array_of_three()}),
                                     ExecMode::Verified, choice());
-    PacketBuffer buffer;
-    XdpCtx ctx = xdp_of(buffer);
-    EXPECT_EQ(program.run(ctx).r0, 7U);
+    EXPECT_EQ(run_on_packet(program).r0, 7U);
     EXPECT_EQ(calls, 1U);
 }
 
@@ -337,9 +334,7 @@ TEST_P(Verified, KnowsItsCpu) {
     const Executable program =
         load(vm, object_of("call 8\nr0 += 10\nexit", ProgType::Xdp), ExecMode::Verified, choice());
     for (std::int32_t cpu = 0; cpu < 3; ++cpu) {
-        PacketBuffer buffer;
-        XdpCtx ctx = xdp_of(buffer);
-        EXPECT_EQ(program.run(ctx, {.cpu = cpu}).r0, std::uint64_t(10 + cpu));
+        EXPECT_EQ(run_on_packet(program, {.cpu = cpu}).r0, std::uint64_t(10 + cpu));
     }
 }
 
@@ -351,9 +346,7 @@ TEST_P(Verified, CanBeWatched) {
     const std::function<void(const InsnView&)> watch = [&seen](const InsnView& view) {
         seen.push_back(view.insn);
     };
-    PacketBuffer buffer;
-    XdpCtx ctx = xdp_of(buffer);
-    (void)program.run(ctx, {.watch = &watch});
+    (void)run_on_packet(program, {.watch = &watch});
     EXPECT_EQ(seen, (std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 6, 7}));
 }
 
@@ -361,9 +354,7 @@ TEST_P(Verified, IgnoresDeadCodeThatWouldHarm) {
     Vm vm({.cpus = 1});
     const Object object =
         object_of("r0 = 3\nif r0 == 3 goto out\nr10 = 0\nout: exit", ProgType::Xdp);
-    PacketBuffer buffer;
-    XdpCtx ctx = xdp_of(buffer);
-    EXPECT_EQ(load(vm, object, ExecMode::Verified, choice()).run(ctx).r0, 3U);
+    EXPECT_EQ(run_on_packet(load(vm, object, ExecMode::Verified, choice())).r0, 3U);
 }
 
 TEST_P(Verified, NeedsNothingThatOnlyDeadCodeCalls) {
@@ -373,9 +364,7 @@ TEST_P(Verified, NeedsNothingThatOnlyDeadCodeCalls) {
                                     "dead: r2 = 1 ll\nexit",
                                     ProgType::Xdp);
     EXPECT_EQ(vm.load(object, choice().options(ExecMode::Checked)).error().code, Errc::Unresolved);
-    PacketBuffer buffer;
-    XdpCtx ctx = xdp_of(buffer);
-    EXPECT_EQ(load(vm, object, ExecMode::Verified, choice()).run(ctx).r0, 4U);
+    EXPECT_EQ(run_on_packet(load(vm, object, ExecMode::Verified, choice())).r0, 4U);
 }
 
 // Each calls the next one twice; the last one multiplies by 3.
