@@ -1,4 +1,6 @@
 // Value numbering over the dominator tree, dead code, constant branches.
+#include "jit/opt/conditions.hpp"
+#include "jit/opt/known_bits.hpp"
 #include "jit/opt/passes.hpp"
 #include "jit/opt/simplify.hpp"
 #include "jit/opt/value_table.hpp"

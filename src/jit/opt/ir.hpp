@@ -210,6 +210,16 @@ struct Function {
     std::size_t constant_count_ = 0;
 };
 
+[[nodiscard]] constexpr unsigned bits_in(Width width) {
+    return width == Width::W64 ? 64 : 32;
+}
+
+[[nodiscard]] constexpr bool is_binary(Kind kind) {
+    return kind >= Kind::Add && kind <= Kind::Smod;
+}
+[[nodiscard]] constexpr bool is_unary(Kind kind) {
+    return kind >= Kind::Neg && kind <= Kind::Bswap;
+}
 [[nodiscard]] constexpr bool has_list(Kind kind) {
     return kind == Kind::Phi || kind == Kind::CallHelper || kind == Kind::CallLocal ||
            kind == Kind::CallThunk || kind == Kind::Find || kind == Kind::TailCall;
@@ -271,9 +281,7 @@ template <class F>
     case Kind::Return:
         return 1;
     default:
-        return kind >= Kind::Add && kind <= Kind::Smod    ? 2
-               : kind >= Kind::Neg && kind <= Kind::Bswap ? 1
-                                                          : 0;
+        return is_binary(kind) ? 2 : is_unary(kind) ? 1 : 0;
     }
 }
 

@@ -1,95 +1,23 @@
+// Rules for each kind of node, applied until none makes it simpler.
 #include "jit/opt/simplify.hpp"
 
-#include "isa/semantics.hpp"
+#include "jit/opt/conditions.hpp"
 #include "jit/opt/divide.hpp"
+#include "jit/opt/fold.hpp"
+#include "jit/opt/known_bits.hpp"
+#include "jit/opt/rewriter.hpp"
 #include "support/bits.hpp"
 
 #include <algorithm>
 #include <bit>
-#include <optional>
 #include <utility>
 
 namespace ebpfvm::jit::opt {
 namespace {
 
-namespace sem = isa::semantics;
-
-unsigned bits_in(Width width) {
-    return width == Width::W64 ? 64 : 32;
-}
-
-template <class U>
-std::uint64_t compute(Kind kind, U a, U b) {
-    constexpr unsigned kMask = std::numeric_limits<U>::digits - 1;
-    switch (kind) {
-    case Kind::Add:
-        return sem::Add{}(a, b);
-    case Kind::Sub:
-        return sem::Sub{}(a, b);
-    case Kind::Mul:
-        return sem::Mul{}(a, b);
-    case Kind::MulHigh:
-        return U((static_cast<Wide>(a) * b) >> 64);
-    case Kind::And:
-        return a & b;
-    case Kind::Or:
-        return a | b;
-    case Kind::Xor:
-        return a ^ b;
-    case Kind::Shl:
-        return sem::Lsh{}(a, b);
-    case Kind::Shr:
-        return sem::Rsh{}(a, b);
-    case Kind::Sar:
-        return sem::Arsh{}(a, b);
-    case Kind::Rotl:
-        return std::rotl(a, int(b & kMask));
-    case Kind::Udiv:
-        return sem::Div{}(a, b);
-    case Kind::Umod:
-        return sem::Mod{}(a, b);
-    case Kind::Sdiv:
-        return sem::Sdiv{}(a, b);
-    case Kind::Smod:
-        return sem::Smod{}(a, b);
-    default:
-        std::unreachable();
-    }
-}
-
-std::uint64_t sign_extend(std::uint64_t value, unsigned bytes) {
-    const unsigned shift = 64 - 8 * bytes;
-    return std::uint64_t(std::int64_t(value << shift) >> shift);
-}
-
-std::uint64_t compute(const Node& node, std::uint64_t a) {
-    const std::uint64_t width_mask = low_mask(bits_in(node.width));
-    switch (node.kind) {
-    case Kind::Neg:
-        return (0 - a) & width_mask;
-    case Kind::Not:
-        return ~a & width_mask;
-    case Kind::Zext:
-        return a & low_mask(8U * node.size);
-    case Kind::Sext:
-        return sign_extend(a, node.size) & width_mask;
-    case Kind::Bswap:
-        return byteswap(a) >> (64 - 8 * node.size);
-    default:
-        std::unreachable();
-    }
-}
-
-bool is_binary(Kind kind) {
-    return kind >= Kind::Add && kind <= Kind::Smod;
-}
-bool is_unary(Kind kind) {
-    return kind >= Kind::Neg && kind <= Kind::Bswap;
-}
-
-class Simplifier {
+class Simplifier : Rewriter {
   public:
-    Simplifier(Function& fn, ValueId id) : fn_(fn), id_(id) {}
+    Simplifier(Function& fn, ValueId id) : Rewriter(fn, id) {}
 
     ValueId run() {
         // Each step makes the node simpler, or is the last.
@@ -108,42 +36,6 @@ class Simplifier {
     }
 
   private:
-    [[nodiscard]] Node& node() { return fn_[id_]; }
-    [[nodiscard]] const Node& arg(unsigned i) { return fn_[node().args[i]]; }
-    [[nodiscard]] ValueId arg_id(unsigned i) { return node().args[i]; }
-    [[nodiscard]] bool is_const(unsigned i) { return fn_.is_const(arg_id(i)); }
-    [[nodiscard]] std::uint64_t const_arg(unsigned i) { return fn_.value_of(arg_id(i)); }
-    [[nodiscard]] bool is_64() { return node().width == Width::W64; }
-    [[nodiscard]] unsigned width() { return bits_in(node().width); }
-    [[nodiscard]] std::uint64_t width_mask() { return low_mask(width()); }
-
-    // Becomes another operation on the same or other arguments.
-    ValueId become(Kind kind, ValueId a, ValueId b = 0, unsigned size = 0) {
-        Node& changed = node();
-        changed.kind = kind;
-        changed.args = {a, b, 0, 0};
-        changed.size = std::uint8_t(size);
-        changed_ = true;
-        return id_;
-    }
-    ValueId become_zext(ValueId a, unsigned bytes) {
-        node().width = Width::W64;
-        return become(Kind::Zext, a, 0, bytes);
-    }
-    // The value itself, as an operation of this width leaves it.
-    ValueId as_result(ValueId value) {
-        if (is_64() || fn_[value].bits <= 32) {
-            return value;
-        }
-        return become_zext(value, 4);
-    }
-    void set_arg(unsigned i, ValueId value) {
-        if (node().args[i] != value) {
-            node().args[i] = value;
-            changed_ = true;
-        }
-    }
-
     ValueId step() {
         const Kind kind = node().kind;
         if (is_binary(kind)) {
@@ -166,42 +58,24 @@ class Simplifier {
         }
     }
 
-    // What an operation on the low `bits` bits alone sees of a value.
-    ValueId low_part(ValueId value, unsigned bits) {
-        for (;;) {
-            const Node& of = fn_[value];
-            if (of.kind == Kind::Zext && 8U * of.size >= bits) {
-                value = of.args[0];
-            } else if (of.kind == Kind::Sext && 8U * of.size >= bits) {
-                value = of.args[0];
-            } else if (of.kind == Kind::And && fn_.is_const(of.args[1]) &&
-                       (~fn_.value_of(of.args[1]) & low_mask(bits)) == 0 &&
-                       (of.width == Width::W64 || bits <= 32)) {
-                value = of.args[0];
-            } else {
-                return value;
+    // An operation of 32 bits on two values sees no more of them.
+    void look_at_low_halves() {
+        if (is_64()) {
+            return;
+        }
+        for (const unsigned i : {0U, 1U}) {
+            set_arg(i, low_part(fn_, arg_id(i), 32));
+            if (is_const(i) && const_arg(i) >> 32 != 0) {
+                set_arg(i, fn_.constant(std::uint32_t(const_arg(i))));
             }
         }
     }
 
     ValueId binary() {
         const Kind kind = node().kind;
-        if (!is_64()) {
-            set_arg(0, low_part(arg_id(0), 32));
-            set_arg(1, low_part(arg_id(1), 32));
-            if (is_const(0) && const_arg(0) >> 32 != 0) {
-                set_arg(0, fn_.constant(std::uint32_t(const_arg(0))));
-            }
-            if (is_const(1) && const_arg(1) >> 32 != 0) {
-                set_arg(1, fn_.constant(std::uint32_t(const_arg(1))));
-            }
-        }
+        look_at_low_halves();
         if (is_const(0) && is_const(1)) {
-            const std::uint64_t a = const_arg(0);
-            const std::uint64_t b = const_arg(1);
-            return fn_.constant(
-                is_64() ? compute<std::uint64_t>(kind, a, b)
-                        : compute<std::uint32_t>(kind, std::uint32_t(a), std::uint32_t(b)));
+            return fn_.constant(fold(kind, node().width, const_arg(0), const_arg(1)));
         }
         if (is_commutative(kind) && is_const(0)) {
             std::swap(node().args[0], node().args[1]);
@@ -249,10 +123,7 @@ class Simplifier {
                 return become(Kind::Add, arg(0).args[0], fn_.constant(sum & width_mask()));
             }
         }
-        if (const ValueId rotated = rotate(); rotated != 0) {
-            return rotated;
-        }
-        return id_;
+        return rotate();
     }
 
     // Within reach of an insn's displacement, whatever the size of the frame.
@@ -313,7 +184,7 @@ class Simplifier {
         if (c == 0xff || c == 0xffff || c == 0xffff'ffff) {
             return become_zext(arg_id(0), unsigned(std::countr_one(c)) / 8);
         }
-        if (const ValueId low = low_part(arg_id(0), 64 - unsigned(std::countl_zero(c)));
+        if (const ValueId low = low_part(fn_, arg_id(0), 64 - unsigned(std::countl_zero(c)));
             low != arg_id(0)) {
             node().width = Width::W64; // c has no bit above those that are seen
             return become(Kind::And, low, arg_id(1));
@@ -325,10 +196,7 @@ class Simplifier {
         if (arg_id(0) == arg_id(1) || (is_const(1) && const_arg(1) == 0)) {
             return as_result(arg_id(0));
         }
-        if (const ValueId rotated = rotate(); rotated != 0) {
-            return rotated;
-        }
-        return id_;
+        return rotate();
     }
 
     ValueId bit_xor() {
@@ -341,10 +209,7 @@ class Simplifier {
         if (is_const(1) && const_arg(1) == width_mask()) {
             return become(Kind::Not, arg_id(0));
         }
-        if (const ValueId rotated = rotate(); rotated != 0) {
-            return rotated;
-        }
-        return id_;
+        return rotate();
     }
 
     // (x << c) op (x >> (width - c)), where op is +, | or ^.
@@ -356,11 +221,11 @@ class Simplifier {
         if (shl.kind != Kind::Shl || shr.kind != Kind::Shr || shl.width != shr.width ||
             shl.args[0] != shr.args[0] || !fn_.is_const(shl.args[1]) ||
             !fn_.is_const(shr.args[1])) {
-            return 0;
+            return id_;
         }
         const std::uint64_t count = fn_.value_of(shl.args[1]);
         if (count + fn_.value_of(shr.args[1]) != bits_in(shl.width)) {
-            return 0;
+            return id_;
         }
         const ValueId value = shl.args[0];
         node().width = shl.width;
@@ -374,7 +239,7 @@ class Simplifier {
         }
         if (!is_const(1)) {
             // Only the low bits of the count matter.
-            set_arg(1, low_part(arg_id(1), is_64() ? 6 : 5));
+            set_arg(1, low_part(fn_, arg_id(1), is_64() ? 6 : 5));
             return id_;
         }
         const unsigned count = unsigned(const_arg(1)) & mask;
@@ -457,7 +322,7 @@ class Simplifier {
 
     ValueId unary() {
         if (is_const(0)) {
-            return fn_.constant(compute(node(), const_arg(0)));
+            return fn_.constant(fold(node(), const_arg(0)));
         }
         switch (node().kind) {
         case Kind::Zext:
@@ -469,7 +334,7 @@ class Simplifier {
         case Kind::Neg:
         case Kind::Not:
             if (!is_64()) {
-                set_arg(0, low_part(arg_id(0), 32));
+                set_arg(0, low_part(fn_, arg_id(0), 32));
             }
             if (arg(0).kind == node().kind && arg(0).width == node().width) {
                 return as_result(arg(0).args[0]);
@@ -485,7 +350,7 @@ class Simplifier {
         if (arg(0).bits <= seen) {
             return arg_id(0);
         }
-        set_arg(0, low_part(arg_id(0), seen));
+        set_arg(0, low_part(fn_, arg_id(0), seen));
         if (arg(0).kind == Kind::And && fn_.is_const(arg(0).args[1])) {
             const std::uint64_t mask = fn_.value_of(arg(0).args[1]) & low_mask(seen);
             node().width = Width::W64;
@@ -499,7 +364,7 @@ class Simplifier {
         if (arg(0).bits < seen) {
             return arg_id(0);
         }
-        set_arg(0, low_part(arg_id(0), seen));
+        set_arg(0, low_part(fn_, arg_id(0), seen));
         return id_;
     }
 
@@ -507,7 +372,7 @@ class Simplifier {
         if (node().size == 1) {
             return become_zext(arg_id(0), 1);
         }
-        set_arg(0, low_part(arg_id(0), 8U * node().size));
+        set_arg(0, low_part(fn_, arg_id(0), 8U * node().size));
         if (arg(0).kind == Kind::Bswap && arg(0).size == node().size) {
             const ValueId value = arg(0).args[0];
             return node().size == 8 ? value : become_zext(value, node().size);
@@ -520,7 +385,7 @@ class Simplifier {
         if (arg_id(2) == arg_id(3)) {
             return arg_id(2);
         }
-        if (const auto known = verdict()) {
+        if (const auto known = verdict(fn_, node())) {
             return arg_id(*known ? 2 : 3);
         }
         return id_;
@@ -529,9 +394,11 @@ class Simplifier {
     // Constant part of an address into imm.
     ValueId memory() {
         if (node().kind == Kind::Store) {
-            set_arg(2, low_part(arg_id(2), 8U * node().size));
-        } else if (const ValueId value = frozen(); value != 0) {
-            return value;
+            set_arg(2, low_part(fn_, arg_id(2), 8U * node().size));
+        } else if (is_const(0)) {
+            if (const auto value = fold_load(fn_, node())) {
+                return fn_.constant(*value);
+            }
         }
         if (arg(0).kind == Kind::Add && arg(0).width == Width::W64 &&
             fn_.is_const(arg(0).args[1])) {
@@ -544,81 +411,13 @@ class Simplifier {
         return id_;
     }
 
-    // What a load at a constant address gets, if nobody can change it.
-    ValueId frozen() {
-        const bool is_fixed = is_const(0) && arg_id(1) == 0 && !node().is_ordered;
-        const auto bytes =
-            is_fixed ? fn_.code->frozen_bytes(const_arg(0) + std::uint64_t(node().imm), node().size)
-                     : std::nullopt;
-        if (!bytes) {
-            return 0;
-        }
-        const unsigned unused = 64 - 8U * node().size;
-        return fn_.constant(
-            node().is_signed ? std::uint64_t(std::int64_t(*bytes << unused) >> unused) : *bytes);
-    }
-
-    // Addresses: a constant, perhaps with something added that does not make it wrap.
-    bool is_not_null(const Node& node) const {
-        if (node.kind != Kind::Add || node.width != Width::W64 || !fn_.is_const(node.args[1])) {
-            return node.kind == Kind::Frame;
-        }
-        const unsigned bits = fn_[node.args[0]].bits;
-        const std::uint64_t begin = fn_.value_of(node.args[1]);
-        return bits < 64 && begin != 0 && begin <= ~low_mask(bits);
-    }
-
-    // What the condition of a Branch or Select is known to be.
-    std::optional<bool> verdict() {
-        const Node& at = node();
-        if (is_const(0) && is_const(1)) {
-            return holds(at.cond, at.width, const_arg(0), const_arg(1));
-        }
-        if (arg_id(0) == arg_id(1) && at.cond != Cond::Set && at.cond != Cond::NotSet) {
-            return holds(at.cond, at.width, 0, 0);
-        }
-        if (!is_const(1)) {
-            return std::nullopt;
-        }
-        const std::uint64_t c = const_arg(1);
-        const std::uint64_t max = low_mask(std::min<unsigned>(arg(0).bits, width()));
-        switch (at.cond) {
-        case Cond::Eq:
-        case Cond::Ne:
-            if (c == 0 && is_64() && is_not_null(arg(0))) {
-                return at.cond == Cond::Ne;
-            }
-            return c > max ? std::optional(at.cond == Cond::Ne) : std::nullopt;
-        case Cond::Ult:
-        case Cond::Uge:
-            return c > max  ? std::optional(at.cond == Cond::Ult)
-                   : c == 0 ? std::optional(at.cond == Cond::Uge)
-                            : std::nullopt;
-        case Cond::Ule:
-        case Cond::Ugt:
-            return c >= max ? std::optional(at.cond == Cond::Ule) : std::nullopt;
-        case Cond::Set:
-        case Cond::NotSet:
-            return (c & max) == 0 ? std::optional(at.cond == Cond::NotSet) : std::nullopt;
-        default:
-            return std::nullopt;
-        }
-    }
-
     void compare() {
         if (is_const(0) && !is_const(1)) {
             std::swap(node().args[0], node().args[1]);
             node().cond = swap(node().cond);
             changed_ = true;
         }
-        if (!is_64()) {
-            for (const unsigned i : {0U, 1U}) {
-                set_arg(i, low_part(arg_id(i), 32));
-                if (is_const(i) && const_arg(i) >> 32 != 0) {
-                    set_arg(i, fn_.constant(std::uint32_t(const_arg(i))));
-                }
-            }
-        }
+        look_at_low_halves();
         const bool is_signed = node().cond >= Cond::Slt && node().cond <= Cond::Sge;
         const unsigned most = is_signed ? 31 : 32;
         if (is_64() && arg(0).bits <= most && arg(1).bits <= most) {
@@ -629,7 +428,7 @@ class Simplifier {
             compare_with_zero();
         }
         if (node().kind == Kind::Branch) {
-            if (const auto known = verdict()) { // prune() removes the other edge
+            if (const auto known = verdict(fn_, node())) { // prune() removes the other edge
                 set_outcome(fn_, id_, *known);
             }
         }
@@ -653,15 +452,7 @@ class Simplifier {
             changed_ = true;
         }
     }
-
-    Function& fn_;
-    ValueId id_;
-    bool changed_ = false;
 };
-
-} // namespace
-
-namespace {
 
 ValueId simplified(Function& fn, ValueId made) {
     const ValueId value = simplify(fn, made);
@@ -695,112 +486,6 @@ ValueId append_simplified(Function& fn, BlockId block, const Node& node) {
     }
     fn[made].bits = bits_of(fn, node);
     return made;
-}
-
-void set_outcome(Function& fn, ValueId branch, bool is_taken) {
-    const ValueId zero = fn.constant(0);
-    fn[branch].cond = is_taken ? Cond::Eq : Cond::Ne;
-    fn[branch].args = {zero, zero, 0, 0};
-}
-
-bool holds(Cond cond, Width width, std::uint64_t a, std::uint64_t b) {
-    if (width == Width::W32) {
-        a = std::uint32_t(a);
-        b = std::uint32_t(b);
-    }
-    const std::int64_t sa = width == Width::W32 ? std::int32_t(a) : std::int64_t(a);
-    const std::int64_t sb = width == Width::W32 ? std::int32_t(b) : std::int64_t(b);
-    switch (cond) {
-    case Cond::Eq:
-        return a == b;
-    case Cond::Ne:
-        return a != b;
-    case Cond::Ult:
-        return a < b;
-    case Cond::Ule:
-        return a <= b;
-    case Cond::Ugt:
-        return a > b;
-    case Cond::Uge:
-        return a >= b;
-    case Cond::Slt:
-        return sa < sb;
-    case Cond::Sle:
-        return sa <= sb;
-    case Cond::Sgt:
-        return sa > sb;
-    case Cond::Sge:
-        return sa >= sb;
-    case Cond::Set:
-        return (a & b) != 0;
-    case Cond::NotSet:
-        return (a & b) == 0;
-    }
-    std::unreachable();
-}
-
-std::uint8_t bits_of(const Function& fn, const Node& node) {
-    const unsigned width = bits_in(node.width);
-    const auto bits = [&](unsigned i) { return std::min<unsigned>(fn[node.args[i]].bits, width); };
-    const bool has_const = node.args[1] != 0 && fn.is_const(node.args[1]);
-    const auto count = [&] { return unsigned(fn.value_of(node.args[1])) & (width - 1); };
-    const auto result = [&]() -> unsigned {
-        switch (node.kind) {
-        case Kind::Const:
-            return node.bits;
-        case Kind::Add:
-            return std::min(width, std::max(bits(0), bits(1)) + 1);
-        case Kind::Mul:
-            return std::min(width, bits(0) + bits(1));
-        case Kind::And:
-            return std::min(bits(0), bits(1));
-        case Kind::Or:
-        case Kind::Xor:
-            return std::max(bits(0), bits(1));
-        case Kind::Shl:
-            return has_const ? std::min(width, bits(0) + count()) : width;
-        case Kind::Shr:
-            return has_const ? bits(0) - std::min(bits(0), count()) : bits(0);
-        case Kind::Sar:
-            return bits(0) < width ? bits(0) : width;
-        case Kind::Udiv:
-            return bits(0);
-        case Kind::Umod:
-            return has_const && fn.value_of(node.args[1]) != 0 ? std::min(bits(0), bits(1))
-                                                               : bits(0);
-        case Kind::Zext:
-            return std::min<unsigned>(8U * node.size, fn[node.args[0]].bits);
-        case Kind::Bswap:
-            return 8U * node.size;
-        case Kind::Select:
-            return std::max(fn[node.args[2]].bits, fn[node.args[3]].bits);
-        case Kind::StateField:
-        case Kind::Load:
-        case Kind::Fetch:
-        case Kind::Exchange:
-        case Kind::CompareExchange:
-            return node.is_signed ? 64 : 8U * node.size;
-        case Kind::Phi: {
-            unsigned most = 0;
-            for (const ValueId value : fn.list(node)) {
-                most = std::max<unsigned>(most, fn[value].bits);
-            }
-            return most;
-        }
-        case Kind::Sub:
-        case Kind::MulHigh:
-        case Kind::Rotl:
-        case Kind::Sdiv:
-        case Kind::Smod:
-        case Kind::Neg:
-        case Kind::Not:
-        case Kind::Sext:
-            return width;
-        default:
-            return 64;
-        }
-    };
-    return std::uint8_t(result());
 }
 
 ValueId simplify(Function& fn, ValueId id) {

@@ -23,13 +23,4 @@ ValueId insert_simplified(Function& fn, ValueId place, Kind kind, Width width, V
 /// The same at the end of the block; the node has its slot.
 ValueId append_simplified(Function& fn, BlockId block, const Node& node);
 
-/// Makes a Branch one that always, or never, is taken.
-void set_outcome(Function& fn, ValueId branch, bool is_taken);
-
-/// An upper bound of the number of significant bits, from those of the arguments.
-[[nodiscard]] std::uint8_t bits_of(const Function& fn, const Node& node);
-
-/// What the condition says of two constants.
-[[nodiscard]] bool holds(Cond cond, Width width, std::uint64_t a, std::uint64_t b);
-
 } // namespace ebpfvm::jit::opt

@@ -1,6 +1,6 @@
 // Jump threading: null tests behind inlined lookups, and conditions that were tested before.
+#include "jit/opt/conditions.hpp"
 #include "jit/opt/passes.hpp"
-#include "jit/opt/simplify.hpp"
 
 #include <algorithm>
 #include <bit>

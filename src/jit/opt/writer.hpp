@@ -2,6 +2,7 @@
 #pragma once
 
 #include "jit/opt/ir.hpp"
+#include "jit/opt/known_bits.hpp"
 #include "jit/opt/simplify.hpp"
 
 #include <algorithm>
