@@ -7,6 +7,7 @@
 #include "jit/jit.hpp"
 #include "jit/opt/ir.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -64,6 +65,10 @@ struct Allocation {
         return !slots_of.empty() && slots_of[value] != kNoSlot;
     }
     [[nodiscard]] std::uint32_t slot_of(ValueId value) const { return slots_of[value]; }
+    /// Of `moves`: the first at or behind `at`.
+    [[nodiscard]] std::size_t first_move(Position at) const {
+        return std::size_t(std::ranges::lower_bound(moves, at, {}, &Move::at) - moves.begin());
+    }
     /// Moves at the begin of a block that has one predecessor.
     [[nodiscard]] std::span<const Move> entries(BlockId block) const {
         return block_moves_from(2 * block);

@@ -24,8 +24,9 @@ enum class Jumps : std::uint8_t { Guessed, Far };
 
 /// `note(slot)` is called before the code of each slot, with the number of slots for what belongs
 /// to none; it may be null, and so may `map` and, for a listing, `memory`.
-[[nodiscard]] Entries emit(std::span<Function> functions, std::span<const Allocation> allocations,
-                           asmjit::CodeHolder& holder, const Cpu& cpu, const CodeMemory* memory,
+[[nodiscard]] Entries emit(std::span<const Function> functions,
+                           std::span<const Allocation> allocations, asmjit::CodeHolder& holder,
+                           const Cpu& cpu, const CodeMemory* memory,
                            const std::function<void(std::size_t)>& note, CodeMap* map, Jumps jumps);
 
 } // namespace ebpfvm::jit::opt
