@@ -101,6 +101,6 @@ struct Allocation {
     }
 };
 
-[[nodiscard]] Allocation allocate(Function& fn, const Cpu& cpu);
+[[nodiscard]] Allocation allocate(const Function& fn, const Cpu& cpu);
 
 } // namespace ebpfvm::jit::opt
