@@ -1,4 +1,4 @@
-// What is done to a function between build() and allocate(). Each pass is a file.
+// What is done to a function between build() and allocate(). Each pass is a file, or a few.
 #pragma once
 
 #include "jit/jit.hpp"
