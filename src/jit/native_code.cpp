@@ -20,9 +20,13 @@ Expected<std::shared_ptr<NativeCode>> Assembling::install(exec::Code& code,
                                                           std::span<const asmjit::Label> subprogs,
                                                           const asmjit::Label& run,
                                                           const asmjit::Label& leaf) {
-    if (errors_.first != asmjit::kErrorOk) {
+    asmjit::Error error = errors_.first;
+    if (error == asmjit::kErrorOk && holder_.hasUnresolvedLinks()) {
+        error = asmjit::kErrorInvalidLabel; // a jump that leads nowhere
+    }
+    if (error != asmjit::kErrorOk) {
         return fail(Errc::LimitExceeded, "no machine code: {}",
-                    asmjit::DebugUtils::errorAsString(errors_.first));
+                    asmjit::DebugUtils::errorAsString(error));
     }
     auto native = std::make_shared<NativeCode>(memory);
     TRY(memory->install(native->code, holder_, map_, &code.program));

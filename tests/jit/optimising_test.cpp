@@ -582,6 +582,23 @@ TEST(Optimising, JumpsReachAsFarAsTheyMust) {
     }
 }
 
+// Each end of a nested `if` is the end of the one around it, however many there are.
+TEST(Optimising, JumpsToJumpsLeadToTheLast) {
+    constexpr unsigned kJumps = 300;
+    std::string text = "r0 = 0\nr2 = *(u64 *)(r1 +0)\n";
+    for (unsigned i = 0; i < kJumps; ++i) {
+        text += fmt::format("if r2 == {} goto end{}\n", i * i, i);
+    }
+    text += "r0 = 9\nexit\n";
+    for (unsigned i = 0; i < kJumps; ++i) {
+        text += fmt::format("end{}: goto end{}\n", i, i + 1);
+    }
+    Optimised program(text + fmt::format("end{}: r0 = 2\nexit", kJumps));
+    for (const std::uint64_t i : {0U, 1U, 150U, kJumps - 1, kJumps}) {
+        program.expect_same({i * i});
+    }
+}
+
 // A quotient, made late, in the register that a value leaves before the call behind it.
 TEST(Optimising, ValuesMoveOutOfTheWayInTime) {
     Optimised program(

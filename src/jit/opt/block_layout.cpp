@@ -97,7 +97,7 @@ std::size_t moves_in(const Allocation& places, BlockId block) {
 
 BlockLayout::BlockLayout(const Function& fn, const Allocation& places, const StackFrame& frame)
     : fn_(fn), blocks_(fn.blocks.size()) {
-    find_empty(places);
+    find_destinations(places);
     choose_aligned();
     measure(places, frame);
 }
@@ -106,12 +106,27 @@ bool BlockLayout::is_end_near(BlockId from, std::uint32_t bytes) const {
     return blocks_[fn_.layout.back()].end + bytes - blocks_[from].end <= kNear;
 }
 
-// Blocks without code.
-void BlockLayout::find_empty(const Allocation& places) {
-    for (const BlockId block : fn_.layout) {
-        blocks_[block].is_empty = block != 0 && fn_[fn_.blocks[block].first].kind == Kind::Jump &&
-                                  places.count_block_moves(block) == 0;
+// Of a circle of blocks without code, one is left.
+void BlockLayout::find_destinations(const Allocation& places) {
+    Vec<BlockId> ways;
+    for (BlockId block : fn_.layout) {
+        ways.clear();
+        while (blocks_[block].destination == kNoBlock) {
+            blocks_[block].destination = block; // as far as anyone knows
+            if (only_jumps(places, block)) {
+                ways.push_back(block);
+                block = fn_.blocks[block].succs.front();
+            }
+        }
+        for (const BlockId way : ways) {
+            blocks_[way].destination = blocks_[block].destination;
+        }
     }
+}
+
+bool BlockLayout::only_jumps(const Allocation& places, BlockId block) const {
+    return block != 0 && fn_[fn_.blocks[block].first].kind == Kind::Jump &&
+           places.count_block_moves(block) == 0;
 }
 
 // The first blocks of innermost loops, unless they are all of it: those run as fast anywhere.

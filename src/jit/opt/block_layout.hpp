@@ -14,15 +14,10 @@ class BlockLayout {
     BlockLayout(const Function& fn, const Allocation& places, const StackFrame& frame);
 
     /// Without code, and never jumped to.
-    [[nodiscard]] bool is_empty(BlockId block) const { return blocks_[block].is_empty; }
+    [[nodiscard]] bool is_empty(BlockId block) const { return destination_of(block) != block; }
     [[nodiscard]] bool is_aligned(BlockId block) const { return blocks_[block].is_aligned; }
     /// Where a jump to the block ends up.
-    [[nodiscard]] BlockId destination_of(BlockId block) const {
-        for (unsigned steps = 0; is_empty(block) && steps < 64; ++steps) {
-            block = fn_.blocks[block].succs.front();
-        }
-        return block;
-    }
+    [[nodiscard]] BlockId destination_of(BlockId block) const { return blocks_[block].destination; }
     /// Does control get to `block`, which is not empty, by itself from what lies at `place`?
     [[nodiscard]] bool falls_into(std::size_t place, BlockId block) const {
         for (; place < fn_.layout.size(); ++place) {
@@ -49,12 +44,13 @@ class BlockLayout {
     struct Guess {
         std::uint32_t begin = 0;
         std::uint32_t end = 0;
-        bool is_empty = false;
+        BlockId destination = kNoBlock;
         bool is_aligned = false;
     };
     static constexpr std::uint32_t kNear = 110;
 
-    void find_empty(const Allocation& places);
+    void find_destinations(const Allocation& places);
+    [[nodiscard]] bool only_jumps(const Allocation& places, BlockId block) const;
     void choose_aligned();
     void measure(const Allocation& places, const StackFrame& frame);
 
