@@ -46,7 +46,7 @@ enum class Kind : std::uint8_t {
     Shl,
     Shr,
     Sar,
-    Rotl,
+    Rotl, ///< by a constant
     Udiv, ///< BPF's: x / 0 == 0, x % 0 == x
     Umod,
     Sdiv,

@@ -44,7 +44,7 @@ Constraints constraints_of_shift(const Function& fn, const Node& node, const Cpu
     if (fn.is_const(node.args[1]) && fn[node.args[1]].block == kNoBlock) {
         return {};
     }
-    if (cpu.has_bmi2 && node.kind != Kind::Rotl) {
+    if (cpu.has_bmi2) {
         return {.late = 2};
     }
     return {.clobbers = 1U << kRcx, .late = 3};
