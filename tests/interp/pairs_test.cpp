@@ -3,6 +3,7 @@
 #include "exec/pairs.hpp"
 #include "interp/interp.hpp"
 #include "isa/decode.hpp"
+#include "support/resolved.hpp"
 
 #include <gtest/gtest.h>
 
@@ -58,12 +59,7 @@ class Pairs : public testing::TestWithParam<Row> {
 
     std::shared_ptr<exec::Code> resolve(const std::vector<Insn>& insns) const {
         const Object object = Object::from_insns("pair", ProgType::Unspec, insns);
-        auto code =
-            exec::resolve(object.programs().front(), {.ctx = types_.find(ProgType::Unspec)->ctx,
-                                                      .maps = {},
-                                                      .helpers = &helpers_,
-                                                      .variables = {},
-                                                      .externs = {}});
+        auto code = resolved(object.programs().front(), helpers_);
         EXPECT_TRUE(code) << to_string(code.error());
         return *code;
     }
@@ -83,7 +79,6 @@ class Pairs : public testing::TestWithParam<Row> {
     }
 
   private:
-    ProgTypeTable types_;
     HelperTable helpers_;
     Environment environment_;
     std::array<std::uint64_t, 8> buffer_{};

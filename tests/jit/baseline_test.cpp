@@ -1,6 +1,7 @@
 // Machine code as a guest in the host's process: its memory, its stack, its threads.
 #include "ebpfvm/ebpfvm.hpp"
 #include "jit/native_code.hpp"
+#include "support/resolved.hpp"
 
 #include <gtest/gtest.h>
 
@@ -44,15 +45,9 @@ TEST(Baseline, MachineCodeGoesWithItsProgram) {
     const auto used = [&] { return memory->runtime().allocator()->statistics().usedSize(); };
     const std::size_t before = used();
     {
-        const ProgTypeTable types;
         const HelperTable helpers;
         const Object object = object_of("r0 = 1\nexit");
-        const auto code =
-            exec::resolve(object.programs().front(), {.ctx = types.find(ProgType::Unspec)->ctx,
-                                                      .maps = {},
-                                                      .helpers = &helpers,
-                                                      .variables = {},
-                                                      .externs = {}});
+        const auto code = resolved(object.programs().front(), helpers);
         ASSERT_TRUE(code);
         ASSERT_TRUE(jit::compile_baseline(**code, memory));
         EXPECT_GT(used(), before);

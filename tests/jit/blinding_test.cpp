@@ -3,6 +3,7 @@
 #include "isa/decode.hpp"
 #include "jit/jit.hpp"
 #include "jit/native_code.hpp"
+#include "support/resolved.hpp"
 
 #include <gtest/gtest.h>
 
@@ -63,12 +64,7 @@ class Compiled {
   public:
     Compiled(const std::vector<Insn>& insns, bool checks, bool blinds, const jit::Cpu& cpu) {
         const Object object = Object::from_insns("test", ProgType::Unspec, insns);
-        code_ = exec::resolve(object.programs().front(), {.ctx = types_.find(ProgType::Unspec)->ctx,
-                                                          .maps = {},
-                                                          .helpers = &helpers_,
-                                                          .variables = {},
-                                                          .externs = {}})
-                    .value();
+        code_ = resolved(object.programs().front(), helpers_).value();
         code_->is_verified = !checks;
         code_->blinds_constants = blinds;
         EXPECT_TRUE(jit::compile_baseline(*code_, memory_, cpu));
@@ -88,7 +84,6 @@ class Compiled {
     }
 
   private:
-    ProgTypeTable types_;
     HelperTable helpers_;
     std::shared_ptr<jit::CodeMemory> memory_ = jit::make_code_memory().value();
     std::shared_ptr<exec::Code> code_;

@@ -5,6 +5,7 @@
 #include "jit/jit.hpp"
 #include "jit/random_program.hpp"
 #include "support/engines.hpp"
+#include "support/resolved.hpp"
 #include "verifier/soundness_runs.hpp"
 
 #include <fmt/ranges.h>
@@ -32,12 +33,7 @@ class Engines {
   public:
     std::shared_ptr<exec::Code> resolve(const std::vector<Insn>& insns) const {
         const Object object = Object::from_insns("random", ProgType::Unspec, insns);
-        auto code =
-            exec::resolve(object.programs().front(), {.ctx = types_.find(ProgType::Unspec)->ctx,
-                                                      .maps = {},
-                                                      .helpers = &helpers_,
-                                                      .variables = {},
-                                                      .externs = {}});
+        auto code = resolved(object.programs().front(), helpers_);
         EXPECT_TRUE(code) << to_string(code.error());
         return *code;
     }
@@ -86,7 +82,6 @@ class Engines {
     }
 
   private:
-    ProgTypeTable types_;
     HelperTable helpers_;
     Environment environment_;
     std::shared_ptr<jit::CodeMemory> memory_ = jit::make_code_memory().value();

@@ -3,6 +3,7 @@
 #include "ebpfvm/ebpfvm.hpp"
 #include "jit/jit.hpp"
 #include "jit/large_program.hpp"
+#include "support/resolved.hpp"
 
 #include <gtest/gtest.h>
 
@@ -16,12 +17,7 @@ TEST_P(Large, ProgramCompiles) {
     ASSERT_TRUE(insns) << to_string(insns.error());
     const Object object = Object::from_insns("large", ProgType::Unspec, *insns);
     const Vm vm({.cpus = 1});
-    const auto code = exec::resolve(object.programs().front(),
-                                    {.ctx = vm.prog_types().find(ProgType::Unspec)->ctx,
-                                     .maps = {},
-                                     .helpers = &vm.helpers(),
-                                     .variables = {},
-                                     .externs = {}});
+    const auto code = resolved(object.programs().front(), vm.helpers());
     ASSERT_TRUE(code) << to_string(code.error());
     (*code)->is_verified = true;
     const auto done = jit::compile_optimised(**code, jit::make_code_memory().value());

@@ -3,6 +3,7 @@
 #include "interp/interp.hpp"
 #include "jit/jit.hpp"
 #include "support/engines.hpp"
+#include "support/resolved.hpp"
 
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
@@ -35,13 +36,7 @@ class Optimised {
         EXPECT_TRUE(helpers_.add_function(1000, "invert", [](std::span<std::byte> bytes) {
             std::ranges::transform(bytes, bytes.begin(), [](std::byte byte) { return ~byte; });
         }));
-        code_ = exec::resolve(object.programs().front(), {.ctx = types_.find(ProgType::Unspec)->ctx,
-                                                          .maps = {},
-                                                          .helpers = &helpers_,
-                                                          .variables = {},
-                                                          .externs = {},
-                                                          .builtins = builtins})
-                    .value();
+        code_ = resolved(object.programs().front(), helpers_, builtins).value();
         code_->is_verified = true;
         code_->clears_stack = false;
     }
@@ -91,7 +86,6 @@ class Optimised {
         return {result.r0, buffer};
     }
 
-    ProgTypeTable types_;
     HelperTable helpers_ = HelperTable::defaults();
     Environment environment_;
     std::shared_ptr<jit::CodeMemory> memory_ = jit::make_code_memory().value();

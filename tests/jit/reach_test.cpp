@@ -3,6 +3,7 @@
 #include "ebpfvm/ebpfvm.hpp"
 #include "interp/interp.hpp"
 #include "jit/jit.hpp"
+#include "support/resolved.hpp"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -225,18 +226,12 @@ TEST(CheckedReach, MovesWithThePacket) {
 TEST(CheckedReach, LeavesOverlappingMemoryToTheGuard) {
     Memory variable{};
     const auto begin = std::uint64_t(reinterpret_cast<std::uintptr_t>(variable.data()));
-    const ProgTypeTable types;
     const HelperTable helpers;
     const Environment environment;
     const auto memory = jit::make_code_memory().value();
     const Object object = object_of(
         fmt::format("r1 = {:#x} ll\n*(u64 *)(r1 +0) = 1\n*(u64 *)(r1 +8) = 1\nexit", begin));
-    const auto code =
-        exec::resolve(object.programs().front(), {.ctx = types.find(ProgType::Unspec)->ctx,
-                                                  .maps = {},
-                                                  .helpers = &helpers,
-                                                  .variables = {},
-                                                  .externs = {}});
+    const auto code = resolved(object.programs().front(), helpers);
     ASSERT_TRUE(code);
     (*code)->variables = {{begin + 8, 8, Access::Read}, {begin, 64, Access::ReadWrite}};
     ASSERT_TRUE(jit::compile_baseline(**code, memory));

@@ -5,6 +5,7 @@
 #include "exec/code.hpp"
 #include "interp/interp.hpp"
 #include "jit/jit.hpp"
+#include "support/resolved.hpp"
 
 #include <optional>
 #include <span>
@@ -17,11 +18,7 @@ class Trusted {
     /// the tier leaves it to the other one. Not thread-safe.
     std::optional<RunResult> run(const Program& program, std::span<std::byte> memory,
                                  const jit::OptOptions& options = {}) {
-        auto code = exec::resolve(program, {.ctx = types_.find(ProgType::Unspec)->ctx,
-                                            .maps = {},
-                                            .helpers = &helpers_,
-                                            .variables = {},
-                                            .externs = {}});
+        auto code = resolved(program, helpers_);
         if (!code) {
             return std::nullopt;
         }
@@ -39,7 +36,6 @@ class Trusted {
     [[nodiscard]] HelperTable& helpers() { return helpers_; }
 
   private:
-    ProgTypeTable types_;
     HelperTable helpers_ = HelperTable::defaults();
     Environment environment_{.clock = [] { return std::uint64_t{1}; }};
     std::shared_ptr<jit::CodeMemory> memory_ = jit::make_code_memory().value();
