@@ -116,11 +116,13 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
     ran -= address_of(pc);                                                                         \
     VM_AT(pc)
 
-// The same within the budget. Faults while pc and code still belong together.
-#define VM_JUMP(slot)                                                                              \
+// Faults if pc uses the budget up, while pc and code still belong together.
+#define VM_CHECK_BUDGET                                                                            \
     if (address_of(pc + 1) + ran >= budget) [[unlikely]] {                                         \
         goto budget_exhausted;                                                                     \
-    }                                                                                              \
+    }
+#define VM_JUMP(slot)                                                                              \
+    VM_CHECK_BUDGET                                                                                \
     VM_GO(slot)
 
 // What happens before each insn, besides it.
@@ -351,9 +353,7 @@ EBPFVM_PROGRAM_MEMORY RunResult run_as(const Code& entry, const RunInput& input)
                 }
                 VM_NEXT;
             }
-            if (address_of(pc + 1) + ran >= budget) [[unlikely]] {
-                goto budget_exhausted;
-            }
+            VM_CHECK_BUDGET
             state.code = target;
             state.forget();
             may_goto_left = kMaxMayGoto;
