@@ -1,6 +1,7 @@
 // Loads, stores and atomic operations. In checked mode each register knows the memory that it
 // pointed into when it was last used; what goes elsewhere goes through a C++ function.
 #include "jit/emitter.hpp"
+#include "jit/fetch_loop.hpp"
 #include "jit/thunks.hpp"
 
 #include <bit>
@@ -222,7 +223,6 @@ void Emitter::fetch(AluOp op, Width width, const Slot& slot) {
         return;
     }
     // cmpxchg wants the old value in rax, which is r0: perhaps the address, perhaps src.
-    const Label again = as_.newLabel();
     as_.lea(kScratch0, at);
     at = x86::ptr(kScratch0, 0, bytes(width));
     const bool is_rax = kRegs[slot.src] == x86::rax;
@@ -230,20 +230,7 @@ void Emitter::fetch(AluOp op, Width width, const Slot& slot) {
     as_.mov(kScratch1, x86::rax); // r0, or src itself
     const x86::Gp operand = is_rax ? low(kScratch1, bytes(width)) : src;
     const x86::Gp old = low(x86::rax, bytes(width));
-    const x86::Gp result = low(kScratch2, bytes(width));
-    as_.mov(old, at);
-    as_.bind(again);
-    as_.mov(result, old);
-    if (op == AluOp::Or) {
-        as_.or_(result, operand);
-    } else if (op == AluOp::And) {
-        as_.and_(result, operand);
-    } else {
-        as_.xor_(result, operand);
-    }
-    as_.lock();
-    as_.cmpxchg(at, result, old);
-    as_.jne(again);
+    emit_fetch_loop(as_, op, at, old, low(kScratch2, bytes(width)), operand);
     as_.mov(old, old); // 32 bits: zero extends
     if (!is_rax) {
         as_.mov(src, old);

@@ -1,4 +1,5 @@
 // Loads, stores and atomic operations.
+#include "jit/fetch_loop.hpp"
 #include "jit/opt/function_emitter.hpp"
 
 namespace ebpfvm::jit::opt {
@@ -76,23 +77,8 @@ void FunctionEmitter::fetch(const Node& node) {
         as_.xadd(at, low(dst(), node.size));
         return;
     }
-    const x86::Gp old = low(x86::rax, node.size);
-    const x86::Gp result = low(x86::gpq(kScratch), node.size);
-    const x86::Gp value = low(arg(2), node.size);
-    const Label again = as_.newLabel();
-    as_.mov(old, at);
-    as_.bind(again);
-    as_.mov(result, old);
-    if (node.alu == isa::AluOp::Or) {
-        as_.or_(result, value);
-    } else if (node.alu == isa::AluOp::And) {
-        as_.and_(result, value);
-    } else {
-        as_.xor_(result, value);
-    }
-    as_.lock();
-    as_.cmpxchg(at, result, old);
-    as_.jne(again);
+    emit_fetch_loop(as_, node.alu, at, low(x86::rax, node.size), low(x86::gpq(kScratch), node.size),
+                    low(arg(2), node.size));
     end_in(x86::rax, Width::W64);
 }
 
